@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +17,7 @@ enum class Liveness : uint8_t { kAlive, kSuspect, kDead, kLeft };
 struct NodeView {
   NodeId id;
   std::string name;
+  std::string address;  ///< numeric, without port: what `node.ip` is compared with
   Liveness liveness = Liveness::kAlive;
   bool ready = true;
   bool runs_tasks = true;  ///< false: a witness, or its engine is down
@@ -23,7 +26,7 @@ struct NodeView {
   EngineInfo engine;
   int64_t nano_cpus = 0;
   int64_t memory_bytes = 0;
-  uint32_t weight = 1;
+  uint32_t weight = 1;  ///< zero counts as one
 };
 
 /// A copy that exists, as its node's record says.
@@ -52,5 +55,13 @@ struct PlacementView {
   std::vector<Seat> seats;
   std::vector<Refusal> refusals;
 };
+
+/// Sorts everything into the order stated above, so that a view may be gathered in any order.
+/// Ties (two nodes of one id, two seats of one slot on one node) keep the order they came in.
+void put_in_order(PlacementView& view);
+[[nodiscard]] bool in_order(const PlacementView& view);
+
+/// Index in `view.nodes`, or nothing if `id` is not in the roster. Needs the order.
+[[nodiscard]] std::optional<uint32_t> find_node(const PlacementView& view, const NodeId& id);
 
 }  // namespace kith
