@@ -97,7 +97,8 @@ constexpr size_t kMaxRecordSize = 64 * 1024;
 constexpr size_t kMaxRumorsAMessage = 64;
 
 [[nodiscard]] Bytes encode(const Message& message);
-/// Never crashes, and allocates no more than the input is long, whatever the input.
+/// Never crashes, and allocates at most a small multiple of the input, whatever the input. Fields
+/// appended to any array and rumors of unknown kinds are passed over: a newer node may send them.
 [[nodiscard]] Result<Message> decode_message(ByteView bytes);
 
 /// One rumor, as `encode(Message)` would lay it down: the queue keeps them encoded.
