@@ -1,0 +1,167 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/instant.h"
+#include "base/rng.h"
+#include "engine/host.h"
+#include "engine/plan.h"
+#include "engine/task.h"
+#include "state/records.h"
+
+namespace kith {
+
+/// What the node knows, taken whole each time something in it changed.
+struct Situation {
+  std::map<std::string, std::shared_ptr<const ServiceDoc>> services;  ///< by name; absent: removed
+  /// Of the other nodes, ended ones included. Those of this node's earlier lives may be among them,
+  /// hidden: their terms count.
+  std::vector<PeerTask> tasks;
+  std::map<NodeId, Liveness> nodes;    ///< the roster; a node that is not in it counts as dead
+  std::map<SlotKey, SlotFacts> slots;  ///< of every slot of every service; global: mine only
+  /// Synced with one peer since boot (and since the last stall), or 3 s without any peer.
+  bool synced = false;
+};
+
+/// Something a person may want to read.
+struct SlotEvent {
+  SlotKey slot;
+  std::string task_id;
+  std::string action;  ///< start, running, healthy, stop, stopped, failed, refused, adopted, ...
+  std::string text;    ///< one line
+};
+
+/// What the caller does after each call, in this order: publish (own records, to be signed and
+/// spread), retract, then carry out the commands.
+struct ReconcileEffects {
+  std::vector<TaskRecord> publish;
+  std::vector<std::string> retract;  ///< ids of own task records that are no more
+  std::vector<RefusedRecord> refuse;
+  std::vector<SlotKey> unrefuse;
+  std::vector<HostCommand> commands;
+  std::vector<SlotEvent> events;
+};
+
+struct ReconcileConfig {
+  /// Between `told to stop` in the record and SIGTERM, so that nobody is sent to it any more.
+  Duration stop_lead = std::chrono::seconds(1);
+  /// Wait before a slot that every node refused is tried again; doubles up to kMaxBackOff.
+  Duration refused_retry = std::chrono::seconds(10);
+};
+
+constexpr size_t kMaxLocalTasks = 2'000;  ///< beyond, nothing is started
+
+/// Makes this host so: every node runs one for itself. Sans-IO; level-triggered: each call looks at
+/// the whole of what it concerns again.
+///
+/// Order of calls: construct; `handle(EngineUp)` makes it ask for the Inventory; until that came,
+/// and until a Situation says `synced`, it starts and stops nothing. After each call: do what the
+/// effects say and re-arm a timer at `next_deadline()`.
+class Reconciler {
+ public:
+  Reconciler(NodeId self, std::string node_name, const ReconcileConfig& config, Rng rng);
+
+  void update(Situation situation, Now now, ReconcileEffects& out);
+  void handle(const HostEvent& event, Now now, ReconcileEffects& out);
+  /// Acts on every deadline at or before `now`.
+  void advance(Now now, ReconcileEffects& out);
+  [[nodiscard]] Instant next_deadline() const;
+
+  /// Timers lagged longer than the suspicion time: what I believe is old. Starts and stops nothing
+  /// until the next Situation that says `synced`; the caller passes none that does before it has
+  /// synced anew.
+  void stalled();
+  /// Stops everything here and starts nothing more. `tasks().empty()` once it is done.
+  void leave(Now now, ReconcileEffects& out);
+
+  /// Adopted tasks are published: the node may announce its epoch as `inventory_epoch`.
+  [[nodiscard]] bool inventory_listed() const { return listed_; }
+  [[nodiscard]] bool engine_up() const { return engine_up_; }
+  /// Own tasks that have not ended, by slot, then term.
+  [[nodiscard]] std::vector<TaskRecord> tasks() const;
+  /// Ended ones that are still published.
+  [[nodiscard]] std::vector<TaskRecord> history() const;
+
+ private:
+  struct LocalSlot {
+    std::vector<Task> tasks;  ///< not ended
+    std::deque<TaskRecord> history;
+    Restarts restarts;
+    Instant not_before = Instant::min();  ///< no start earlier
+    std::optional<Instant> absent_since;  ///< no copy present, and not paused
+    std::optional<Instant> open_since;    ///< the gate of the current generation
+    Generation open_generation = 0;
+    std::optional<RefusedRecord> refused;
+    uint32_t refusals = 0;  ///< in a row; paces the retries
+    Instant retry_at = kNever;
+  };
+  using Slots = std::map<SlotKey, LocalSlot>;
+
+  [[nodiscard]] bool paused() const { return !situation_.synced || stalled_; }
+  [[nodiscard]] const ServiceDoc* service_of(const SlotKey& slot) const;
+  [[nodiscard]] SlotFacts facts_of(const SlotKey& slot) const;
+
+  // Planning, one slot.
+  void look(const SlotKey& slot, Now now, ReconcileEffects& out);
+  void look_at_all(Now now, ReconcileEffects& out);
+  [[nodiscard]] SlotView view_of(const SlotKey& slot, LocalSlot& local, Instant now);
+  [[nodiscard]] bool can_start(const SlotFacts& facts, const ServiceDoc* service,
+                               const LocalSlot& local, Instant now) const;
+  [[nodiscard]] bool open(const ServiceDoc& service, const SlotKey& slot, LocalSlot& local,
+                          Instant now);
+  [[nodiscard]] std::vector<const TaskRecord*> records_of(const std::string& service) const;
+  void apply(const Action& action, const SlotKey& slot, LocalSlot& local, const SlotView& view,
+             Now now, ReconcileEffects& out);
+  void clear_refusal(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out);
+
+  // The life of a task.
+  Task& create(const SlotKey& slot, LocalSlot& local, Term term, bool moving, Now now);
+  void start_waiting(const SlotKey& slot, LocalSlot& local, Now now, ReconcileEffects& out);
+  void stop(Task& task, bool lead, std::string_view why, Now now, ReconcileEffects& out);
+  void send_stop(Task& task, ReconcileEffects& out);
+  /// Moves it into the history; invalidates references to the slot's tasks.
+  void end(LocalSlot& local, const std::string& task_id, TaskState state, Now now,
+           ReconcileEffects& out);
+  void exited(LocalSlot& local, Task& task, int32_t exit_code, std::string error, bool container,
+              Now now, ReconcileEffects& out);
+  void start_failed(const SlotKey& slot, LocalSlot& local, Task& task, const TaskFailed& event,
+                    Now now, ReconcileEffects& out);
+  void fire(const SlotKey& slot, LocalSlot& local, Now now, ReconcileEffects& out);
+  void forget_if_done(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out);
+  void publish_dirty(LocalSlot& local, ReconcileEffects& out);
+
+  void on(const TaskProgress& event, Now now, ReconcileEffects& out);
+  void on(const TaskFailed& event, Now now, ReconcileEffects& out);
+  void on(const TaskExited& event, Now now, ReconcileEffects& out);
+  void on(const TaskHealth& event, Now now, ReconcileEffects& out);
+  void on(const TaskGone& event, Now now, ReconcileEffects& out);
+  void on(const EngineUp& event, Now now, ReconcileEffects& out);
+  void on(const EngineDown& event, Now now, ReconcileEffects& out);
+  void on(const Inventory& event, Now now, ReconcileEffects& out);
+  void adopt(const ContainerInfo& container, Now now, ReconcileEffects& out);
+
+  /// The slot of a task of mine that has not ended, or null.
+  LocalSlot* find(const std::string& task_id, SlotKey& slot, Task*& task);
+
+  NodeId self_;
+  std::string node_name_;
+  ReconcileConfig config_;
+  Rng rng_;
+  Situation situation_;
+  std::map<SlotKey, std::vector<PeerCopy>> peers_;                      ///< into situation_.tasks
+  std::map<std::string, std::vector<const TaskRecord*>> peer_records_;  ///< by service
+  Slots slots_;
+  std::map<std::string, SlotKey> index_;  ///< task id, until it has ended
+  bool engine_up_ = false;
+  bool listed_ = false;
+  bool stalled_ = false;
+  bool leaving_ = false;
+};
+
+}  // namespace kith
