@@ -78,7 +78,7 @@ class Disseminator {
   /// Runs the tick if it is due. Without peers nothing is told and the deadline rests; the first
   /// call with a peer goes on.
   void advance(Instant now, std::span<const Peer> peers, std::vector<GossipSend>& out);
-  /// kNever while there is no news, or nobody to tell it to.
+  /// In the past if a tick is due; kNever while there is no news, or nobody to tell it to.
   [[nodiscard]] Instant next_deadline() const;
 
   /// Members of the cluster, this one included: how often a rumor is told follows from it. One
@@ -99,9 +99,9 @@ class Disseminator {
   Rng rng_;
   RumorQueue queue_;
   size_t cluster_size_ = 1;
-  Instant next_tick_ = Instant::min();  // not before this
-  bool nobody_ = false;                 // the last tick found no peer
-  Instant bucket_ = Instant::min();     // when the bucket will be full again
+  Instant next_tick_ = Instant{};  // not before this
+  bool nobody_ = false;            // the last tick found no peer
+  Instant bucket_ = Instant{};     // when the bucket will be full again
   DisseminatorCounters counters_;
 };
 

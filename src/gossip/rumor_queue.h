@@ -34,7 +34,7 @@ class RumorQueue {
   /// gone. A member's alive takes out accusations of it with a lower incarnation; dead and left
   /// take out accusations of it up to their own incarnation (dead spares other dead).
   /// When full, a record goes before any member's rumor, the most told first.
-  Pushed push(const Rumor& rumor, Instant ready = Instant::min());
+  Pushed push(const Rumor& rumor, Instant ready = Instant{});
 
   /// Takes out every rumor whose key starts with `prefix`.
   void invalidate(std::string_view prefix);
@@ -49,7 +49,7 @@ class RumorQueue {
 
   [[nodiscard]] bool empty() const { return entries_.empty(); }
   [[nodiscard]] size_t size() const { return entries_.size(); }
-  /// The earliest instant at which `fill` may give something: `Instant::min()` if something is
+  /// The earliest instant at which `fill` may give something: `Instant{}` if something is
   /// ready already, kNever if the queue is empty.
   [[nodiscard]] Instant ready_at() const;
   /// Rumors lost because the queue was full.
