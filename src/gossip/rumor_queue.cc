@@ -10,10 +10,6 @@ const MemberRumor* as_member(const Rumor& rumor) {
   return std::get_if<MemberRumor>(&rumor);
 }
 
-bool is_accusation(const MemberRumor& rumor) {
-  return rumor.claim == Claim::kSuspect || rumor.claim == Claim::kDead;
-}
-
 /// True if `accusation` has nothing to say any more to who knows `news`.
 bool overtakes(const MemberRumor& news, const MemberRumor& accusation) {
   switch (news.claim) {
