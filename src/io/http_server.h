@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -77,6 +78,8 @@ class HttpExchange {
   bool write(std::string_view piece) { return write(as_bytes(piece)); }
   void end();
 
+  /// A 1xx head from elsewhere, as it is. Not the answer.
+  void write_interim(ByteView head);
   /// Bytes of the answer as they are, head included.
   bool write_raw(ByteView bytes);
   /// The raw answer is complete. `keep_alive`: its framing told the client where it ends, so the
@@ -89,15 +92,18 @@ class HttpExchange {
   /// first. Nothing if the connection is gone.
   [[nodiscard]] std::optional<HijackedStream> hijack();
 
-  /// Something has been sent as an answer.
+  /// `send`, `begin`, `write_raw` or `hijack` was called.
   [[nodiscard]] bool answered() const { return answered_; }
 
  private:
   friend class HttpConnection;
+  [[nodiscard]] std::shared_ptr<HttpConnection> current() const;
+
   std::weak_ptr<HttpConnection> connection_;
   HttpRequestHead request_;
   bool answered_ = false;
   bool chunked_ = false;
+  bool bodiless_ = false;
   bool complete_ = false;
   std::function<void(bool)> on_abort_;
   std::function<void()> on_drain_;
@@ -111,7 +117,7 @@ class HttpServer {
  public:
   using Handler = std::function<void(ExchangePtr)>;
 
-  HttpServer(Loop& loop, Handler handler, HttpServerLimits limits = {});
+  HttpServer(Loop& loop, Handler handler, const HttpServerLimits& limits = {});
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
@@ -123,7 +129,7 @@ class HttpServer {
  private:
   friend class HttpConnection;
   Loop& loop_;
-  Handler handler_;
+  std::shared_ptr<Handler> handler_;
   HttpServerLimits limits_;
   std::unordered_map<const HttpConnection*, std::shared_ptr<HttpConnection>> connections_;
 };

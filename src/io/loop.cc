@@ -49,6 +49,7 @@ struct Loop::Impl {
 };
 
 Loop::Loop() : impl_(new Impl) {
+  std::signal(SIGPIPE, SIG_IGN);
   // Out of descriptors or memory before anything began: there is nothing to fall back to.
   if (uv_loop_init(&impl_->loop) != 0) std::abort();
   impl_->wake.data = impl_.get();

@@ -21,6 +21,7 @@ namespace kith {
 /// (but for `post`), and destroyed before it.
 class Loop {
  public:
+  /// Ignores SIGPIPE in the whole process: libuv writes without MSG_NOSIGNAL.
   Loop();
   /// Runs what closing handles still need, then asserts that none was left open: an owner that
   /// outlives its loop is a bug, and is named on stderr.

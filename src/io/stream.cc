@@ -60,9 +60,14 @@ void ByteStream::Impl::on_read(ssize_t size, const char* data) {
   if (size == UV_EOF) {
     ended = true;
     if (keep->on_end) keep->on_end();
+    if (write_error != 0) break_off(writing_failed());
     return;
   }
   break_off({ErrorCode::kUnavailable, uv_words(static_cast<int>(size))});
+}
+
+Error ByteStream::Impl::writing_failed() const {
+  return {ErrorCode::kUnavailable, uv_words(write_error)};
 }
 
 void ByteStream::Impl::break_off(const Error& error) {
@@ -76,7 +81,10 @@ void ByteStream::Impl::break_off(const Error& error) {
 void ByteStream::Impl::on_written(int status, const std::function<void()>& written) {
   if (closing || broken) return;
   if (status < 0) {
-    break_off({ErrorCode::kUnavailable, uv_words(status)});
+    // What the peer said before it closed may still be waiting; its end is then the end of all.
+    shut = true;
+    write_error = status;
+    if (ended || paused || !handlers->on_data) break_off(writing_failed());
     return;
   }
   if (written) written();
@@ -103,7 +111,17 @@ ByteStream::~ByteStream() {
 
 void ByteStream::start(StreamHandlers handlers) {
   impl_->handlers = std::make_shared<StreamHandlers>(std::move(handlers));
+  if (!impl_->handlers->on_data) uv_read_stop(&impl_->stream);
   impl_->read();
+  if (!impl_->ended && !impl_->broken) return;
+  impl_->loop->post([token = impl_->self, mine = impl_->handlers] {
+    if (*token == nullptr || (*token)->handlers != mine) return;
+    if ((*token)->broken) {
+      if (mine->on_close) mine->on_close({ErrorCode::kUnavailable, "the connection has broken"});
+    } else if (mine->on_end) {
+      mine->on_end();
+    }
+  });
 }
 
 void ByteStream::pause() {

@@ -38,8 +38,8 @@ class ByteStream {
   /// False once moved from or default-made; then call nothing else.
   [[nodiscard]] explicit operator bool() const { return impl_ != nullptr; }
 
-  /// Replaces the handlers and, if `on_data` is set, reads. A stream that was never started is
-  /// not read.
+  /// Replaces the handlers and reads, or stops reading if there is no `on_data`. If the peer has
+  /// ended or the connection broken already, the new handlers are told in a later iteration.
   void start(StreamHandlers handlers);
   /// No more `on_data` until `resume()`; the peer's end is not noticed either.
   void pause();

@@ -26,6 +26,7 @@ struct ByteStream::Impl {
   bool ended = false;  // the peer's half
   bool shut = false;   // our half
   bool above_high_water = false;
+  int write_error = 0;
   // For work that is posted: reads nullptr once the owner has gone.
   std::shared_ptr<Impl*> self = std::make_shared<Impl*>(this);
 
@@ -35,6 +36,7 @@ struct ByteStream::Impl {
   void fail_soon(Error error);
   void on_read(ssize_t size, const char* data);
   void on_written(int status, const std::function<void()>& written);
+  [[nodiscard]] Error writing_failed() const;
   void break_off(const Error& error);
 };
 
