@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "api/cluster.h"
+
+namespace kith {
+
+/// What Docker calls ServiceStatus.
+struct ServiceCounts {
+  uint64_t running = 0;
+  uint64_t desired = 0;
+  uint64_t completed = 0;
+};
+
+/// What Docker calls UpdateStatus.
+struct UpdateReport {
+  std::string state;  ///< updating, completed, paused, rollback_started, ...
+  std::string message;
+  WallTime started;
+  WallTime completed;  ///< 0: not yet
+};
+
+/// What is wanted of a task now: `remove` once its service is gone or scaled below its slot, else
+/// what its own record says.
+[[nodiscard]] TaskState desired_state(const TaskRecord& task, const ServiceDoc* service);
+
+/// `tasks` may hold other services' too.
+[[nodiscard]] ServiceCounts count_tasks(const ServiceDoc& service,
+                                        std::span<const TaskRecord> tasks);
+
+/// How the last update of `service` goes, seen from its task records. Nothing before the first
+/// update, and nothing after one that needed no new containers (a scale, a label), as in Swarm. It
+/// is complete once every slot runs at the service's generation and did so through the monitor
+/// time, and not in the first two seconds: a client that polls must see it begin.
+[[nodiscard]] std::optional<UpdateReport> update_report(const ServiceDoc& service,
+                                                        std::span<const TaskRecord> tasks,
+                                                        WallTime now);
+
+}  // namespace kith
