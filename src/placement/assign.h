@@ -68,10 +68,10 @@ struct Assignment {
 /// The same with a ring made earlier from the same nodes and weights.
 [[nodiscard]] Assignment assign(const PlacementView& view, const Ring& ring);
 
-/// How long `node` holds back before it starts `slot` although it is not the target, in units of
-/// the takeover delay: 0 for the target, then 1, 2, ... for the other nodes that could run it, in
-/// the order of the walk. Nothing if `node` cannot run it, or if the slot has no target, or is
-/// global, or its service is pinned or manual. O(nodes).
+/// How long `node` holds back before it starts `slot`, in units of the takeover delay: 0 for the
+/// target, then 1, 2, ... for the other nodes that could run it, in the order of the walk. Nothing
+/// if `node` cannot run it or the slot has no target; only the target has a place if the slot is
+/// global or its service is pinned or manual. O(nodes).
 [[nodiscard]] std::optional<uint32_t> place(const PlacementView& view, const Ring& ring,
                                             const Assignment& assignment, const SlotKey& slot,
                                             const NodeId& node);

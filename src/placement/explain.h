@@ -19,7 +19,7 @@ struct NodeVerdict {
       reason;  ///< why it was passed over: `dead`, `needs 512 MiB, 100 MiB free`; else empty
 };
 
-struct Explanation {
+struct SlotExplanation {
   SlotTarget slot;
   std::vector<Seat> seats;        ///< every known copy, highest rank first
   std::vector<NodeVerdict> walk;  ///< every node of the roster, in the order of the walk
@@ -30,7 +30,7 @@ struct Explanation {
 
 /// Reasons are judged against the whole assignment, less what the slot itself takes.
 /// kNotFound if the slot is not asked for. O(nodes).
-[[nodiscard]] Result<Explanation> explain(const PlacementView& view, const Ring& ring,
-                                          const Assignment& assignment, const SlotKey& slot);
+[[nodiscard]] Result<SlotExplanation> explain(const PlacementView& view, const Ring& ring,
+                                              const Assignment& assignment, const SlotKey& slot);
 
 }  // namespace kith

@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "placement/assign.h"
+#include "placement/constraint.h"
+#include "placement/ring.h"
+#include "placement/view.h"
+
+namespace kith {
+
+/// Why a node is passed over, whatever else runs there; in the order they are looked at.
+enum class Bar : uint8_t {
+  kNone,
+  kDead,
+  kLeft,
+  kDrained,
+  kPaused,
+  kNoEngine,
+  kNotReady,
+  kConstraint
+};
+
+/// Which nodes a list of constraints leaves.
+struct Candidates {
+  std::vector<Bar> bar;        ///< by node: for a new copy
+  std::vector<uint8_t> holds;  ///< by node: may go on running a copy that it has
+  uint32_t count = 0;          ///< nodes without a bar
+  std::optional<Ring> few;     ///< a ring of those alone, if they are few
+  std::string fault;           ///< a constraint that does not parse: no node is left
+};
+
+/// Judges nodes for services; the answers for equal lists of constraints are shared.
+class Eligibility {
+ public:
+  /// Both outlive this. Without a ring, `ring` must not be called.
+  explicit Eligibility(const PlacementView& view, const Ring* ring = nullptr);
+
+  /// The reference is good until the next call.
+  [[nodiscard]] const Candidates& of(const ServiceSpec& spec);
+  /// The ring to walk for these.
+  [[nodiscard]] const Ring& ring(const Candidates& candidates) const {
+    return candidates.few ? *candidates.few : *ring_;
+  }
+  /// Before constraints.
+  [[nodiscard]] Bar bar(uint32_t node) const { return bars_[node]; }
+
+ private:
+  [[nodiscard]] Candidates judge(const ServiceSpec& spec) const;
+
+  static constexpr size_t kMaxCached = 64;
+  const PlacementView& view_;
+  const Ring* ring_;
+  std::vector<Bar> bars_;
+  std::map<std::vector<std::string>, Candidates> cache_;
+};
+
+/// What one copy of a service takes of a node.
+struct Demand {
+  explicit Demand(const ServiceSpec& spec);
+  Resources resources;
+  std::vector<HostPort> ports;
+};
+
+enum class Lack : uint8_t { kNothing, kCpus, kMemory, kPort };
+
+/// What `node` lacks for a copy of `slot`; what the slot itself holds there in `use` (ports only)
+/// does not stand in its way.
+[[nodiscard]] Lack lacks(const NodeView& node, const NodeUse& use, const Demand& demand,
+                         const SlotKey& slot);
+void charge(NodeUse& use, const Demand& demand, const SlotKey& slot);
+
+/// The refusal of this generation, if there is one.
+[[nodiscard]] const Refusal* refusal(const PlacementView& view, const ServiceDoc& doc,
+                                     const SlotKey& slot, const NodeId& node);
+[[nodiscard]] bool any_refusal(const PlacementView& view, const ServiceDoc& doc,
+                               const SlotKey& slot);
+
+/// The copies of one slot that belong to this service (not to an earlier one of the name).
+[[nodiscard]] std::vector<const Seat*> seats_of(const PlacementView& view, const ServiceDoc& doc,
+                                                const SlotKey& slot);
+/// Healthy before not, then the higher (term, node id).
+[[nodiscard]] bool outranks(const Seat& a, const Seat& b);
+
+[[nodiscard]] inline uint64_t weight_of(const NodeView& node) {
+  return node.weight == 0 ? 1 : node.weight;
+}
+[[nodiscard]] inline bool is_global(const ServiceDoc& doc) {
+  return doc.spec.mode == ServiceMode::kGlobal;
+}
+[[nodiscard]] inline bool is_replicated(const ServiceDoc& doc) {
+  return doc.spec.mode == ServiceMode::kReplicated;
+}
+
+}  // namespace kith
