@@ -45,6 +45,7 @@ enum class MemberEventKind : uint8_t {
   kDead,           ///< its work moves; `by` who declared it
   kLeft,           ///< said so itself; not dialled again
   kReturned,       ///< dead or left -> alive
+  kRestarted,      ///< alive under a later epoch, and was never held dead in between
   kRenamed,        ///< alive under a new name
   kMoved,          ///< alive at a new address
   kNameClash,      ///< `node` and `by` bear one name; both are kept

@@ -43,15 +43,19 @@ class Isolation {
  public:
   explicit Isolation(Duration window) : window_(window) {}
 
-  /// A member turned suspect or dead, or died who was suspect. `others_present`: members alive or
-  /// suspect but not lost, self excluded. True if this began the isolation.
+  /// A member turned suspect or dead; `others_alive` without self, after that. True if this began
+  /// the isolation.
   bool lost(const NodeId& id, size_t others_alive, Instant now);
-  /// It is alive again, has left or is forgotten. True if this ended the isolation.
+  /// It is alive again. True if this ended the isolation: half of the others are here.
   bool found(const NodeId& id, size_t others_alive);
+  /// It left or was forgotten, and is missed no more. True if this ended the isolation.
+  bool gone(const NodeId& id, size_t others_alive);
   [[nodiscard]] bool isolated() const { return isolated_; }
   [[nodiscard]] Instant since() const { return since_; }
 
  private:
+  bool ended(size_t others_alive);
+
   Duration window_;
   Deadlines<NodeId> lost_;  ///< until when each counts
   bool isolated_ = false;

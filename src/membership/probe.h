@@ -2,6 +2,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "base/rng.h"
@@ -70,11 +71,13 @@ class Prober {
   struct Probe {
     NodeId target;
     Endpoint address;
-    bool indirect = false;  ///< T1 is over
-    unsigned pings = 0;
+    Instant began;      ///< the stage: direct, then indirect
+    Duration direct{};  ///< T1, or how long a relay waits
+    unsigned direct_pings = 1;
+    unsigned pings = 0;  ///< sent so far
     std::array<Instant, kMaxPingsAProbe> sent{};
-    Instant direct_ends;
-    Instant ends;
+    bool indirect = false;
+    Instant ends;         ///< of the indirect stage
     unsigned rounds = 0;  ///< of ping-req
     unsigned asked = 0;
     unsigned nacks = 0;
@@ -88,14 +91,10 @@ class Prober {
 
   uint64_t fresh_nonce();
   void ping(uint64_t base, Probe& probe, Instant now, SwimEffects& out);
-  void ask_helpers(uint64_t base, Probe& probe, SwimEffects& out);
-  void arm(uint64_t base, const Probe& probe, Instant now);
-  /// False once the probe is over.
-  bool step(uint64_t base, Probe& probe, Instant now, SwimEffects& out,
-            std::vector<NodeId>& failed);
   void begin_indirect(uint64_t base, Probe& probe, Instant now, SwimEffects& out);
+  void next_round(uint64_t base, Probe& probe, SwimEffects& out);
+  void ask_helpers(uint64_t base, Probe& probe, SwimEffects& out);
   void end(uint64_t base);
-  void failed_probe(const Probe& probe, std::vector<NodeId>& failed);
 
   const SwimConfig& config_;
   const MemberTable& table_;

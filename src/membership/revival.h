@@ -1,5 +1,8 @@
 #pragma once
 
+#include <map>
+#include <optional>
+
 #include "base/ids.h"
 #include "base/instant.h"
 #include "base/rng.h"
@@ -17,7 +20,8 @@ class Revival {
 
   Revival(const SwimConfig& config, Rng rng) : config_(config), rng_(rng) {}
 
-  void add(const NodeId& dead, Instant now);
+  /// The first knock comes after a pause, or `at_once` and with a redial.
+  void add(const NodeId& dead, bool at_once, Instant now);
   void remove(const NodeId& id);
   /// Somebody came back: the others behind the same cut may be there too. Knock at all of them
   /// soon.
@@ -37,6 +41,7 @@ class Revival {
     unsigned knocks = 0;
   };
   [[nodiscard]] Duration jittered(Duration d);
+  [[nodiscard]] bool take_token(Instant now);
 
   const SwimConfig& config_;
   Rng rng_;

@@ -24,6 +24,7 @@ Suspicion::Suspicion(const SwimConfig& config, size_t members, Instant now)
       wanted_(members <= 2
                   ? 0
                   : static_cast<unsigned>(std::min<size_t>(config.confirmations, members - 2))),
+      began_(now),
       start_(now),
       not_before_(now) {
   plan(now);

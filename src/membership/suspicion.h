@@ -35,7 +35,7 @@ class Suspicion {
   [[nodiscard]] Step step(Instant now);
   [[nodiscard]] Instant next_deadline() const;
 
-  [[nodiscard]] Instant start() const { return start_; }
+  [[nodiscard]] Instant began() const { return began_; }
   [[nodiscard]] Instant end() const { return end_; }
   /// The ping that step() just asked for is the first of its window.
   [[nodiscard]] bool first_last_ping() const { return pings_ == 1; }
@@ -50,7 +50,8 @@ class Suspicion {
   unsigned last_pings_;
   unsigned wanted_;
   unsigned confirmations_ = 0;
-  Instant start_;  ///< moved by stalls
+  Instant began_;
+  Instant start_;  ///< the same, moved by stalls
   Instant not_before_;
   Instant end_;
   unsigned pings_ = 0;  ///< sent in the current window

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -107,7 +108,7 @@ class Swim {
   [[nodiscard]] const std::vector<Peer>& peers() const { return table_.peers(); }
   /// What a peer needs to know what this node knows: alives, accusations, verdicts.
   [[nodiscard]] std::vector<MemberRumor> roster() const;
-  /// What must ride on an ack to `to`: what it is accused of, and the own alive.
+  /// What must ride on an ack to `to`: what it is accused of, and the own alive if it accused.
   [[nodiscard]] std::vector<MemberRumor> answer_for(const NodeId& to) const;
   /// 1 when well, up to max_health_multiplier.
   [[nodiscard]] unsigned health_multiplier() const { return health_.multiplier(); }
@@ -137,16 +138,20 @@ class Swim {
   void check_name(const Member& member, Instant now, SwimEffects& out);
 
   // swim.cc: what is done about it.
+  static void refresh_alive(Member& me);
   void accuse(const NodeId& id, Claim claim, Instant now, SwimEffects& out);
   void call_confirmers(const Member& suspect, const NodeId& first_accuser, bool own, Instant now,
                        SwimEffects& out);
   void confirm(const NodeId& suspect, Instant now, SwimEffects& out);
   void correct(const Member& member, const NodeId& to, Instant now, SwimEffects& out);
   void tell(const NodeId& to, std::vector<MemberRumor> rumors, SwimEffects& out);
-  void answered(const Prober::Success& success, Instant now);
+  void acked(const NodeId& from, uint64_t nonce, Instant now, SwimEffects& out);
+  void measured(Member& member, const Prober::Success& success);
+  [[nodiscard]] uint64_t marked_nonce(const NodeId& id, uint64_t mark) const;
+  bool take_correction(Instant now);
   void advance_suspicions(Instant now, SwimEffects& out);
   void knock_at_the_dead(Instant now, SwimEffects& out);
-  void last_ping(const Member& suspect, bool first, Instant now, SwimEffects& out);
+  void last_ping(const Member& suspect, bool first, SwimEffects& out);
   void lost(const NodeId& id, Instant now, SwimEffects& out);
   void found(const NodeId& id, Instant now, SwimEffects& out);
   void schedule_tick(Instant now);
@@ -163,10 +168,13 @@ class Swim {
   FlapTracker flaps_;
   Isolation isolation_;
   std::map<NodeId, Incarnation> forgotten_;
-  std::set<NodeId> accusers_to_answer_;
+  static constexpr size_t kMaxAccusersToAnswer = 256;
+  std::set<NodeId> accusers_to_answer_;  ///< their next ping's ack carries the own alive
   std::map<NodeId, Instant> told_dead_;  ///< when each of the dead was last told that it is
+  std::map<NodeId, Instant> clash_told_;
+  std::optional<Instant> own_clash_;
+  uint64_t secret_;  ///< of this start: marks nonces of pings outside any probe
   Instant next_tick_;
-  Instant clash_raised_ = Instant::min();
   Instant corrections_window_{};
   unsigned corrections_ = 0;
   bool leaving_ = false;
