@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -59,7 +60,7 @@ struct StoreBatch {
 
 /// A version that should be told to others: as a RecordRumor if small, else as an OfferRumor.
 struct DocNews {
-  std::string key;
+  std::string key;       ///< the document's; of a conflict's loser `lost/<hex of its id>`
   uint64_t version = 0;  ///< version_digest
   Bytes envelope;
 };
@@ -107,10 +108,11 @@ class DocStore {
 
   /// Makes the next version of a document: later by at least 1 ms than what it edits, whatever the
   /// clock says. kTooLarge: the record or the number of documents. On error nothing has changed.
-  Result<DocVersion> put(std::string_view key, std::string body, Now now, const NodeId& author,
-                         DocEffects& out);
+  [[nodiscard]] Result<DocVersion> put(std::string_view key, std::string body, Now now,
+                                       const NodeId& author, DocEffects& out);
   /// Leaves a tombstone. kNotFound: there is no such live document.
-  Result<DocVersion> remove(std::string_view key, Now now, const NodeId& author, DocEffects& out);
+  [[nodiscard]] Result<DocVersion> remove(std::string_view key, Now now, const NodeId& author,
+                                          DocEffects& out);
 
   /// Takes in a version made elsewhere (decode_document has checked it).
   MergeOutcome merge(Document document, Now now, DocEffects& out,
@@ -120,21 +122,25 @@ class DocStore {
   /// Call at start and whenever the host's clock was set back.
   void restamp_future(Now now, const NodeId& author, DocEffects& out);
 
+  /// Merges once more what was set aside as from the far future and is not any more. Call only when
+  /// this host's clock was found to be behind and was put right; never because time went by.
+  void retry_set_aside(Now now, DocEffects& out);
+
   /// Forgets tombstones older than the configured age and moves the horizon past them. Cheap; call
   /// every few minutes.
   void purge(Now now, DocEffects& out);
-  /// Takes over a peer's horizon. Only at the end of a complete sync with it:
-  /// SyncSink::raise_horizon.
-  void raise_horizon(Stamp horizon, DocEffects& out);
-  /// Moves a live document to the conflicts, because a peer with no earlier horizon lacks it: it
-  /// was deleted there before the horizon. SyncSink::drop_documents.
-  void drop(std::string_view key, Now now, DocEffects& out);
+  /// Takes over a peer's horizon, unless it is in this host's future. Only at the end of a complete
+  /// sync with that peer: SyncSink::raise_horizon.
+  void raise_horizon(Stamp horizon, Now now, DocEffects& out);
+  /// Moves a live document no later than `horizon` to the conflicts: a peer with that horizon,
+  /// which is no earlier than ours, lacks it, so it was deleted there. SyncSink::drop_documents.
+  void drop(std::string_view key, Stamp horizon, Now now, DocEffects& out);
   /// Forgets a conflict. False if there is none of that id.
   bool dismiss(uint64_t conflict_id, DocEffects& out);
 
   /// A live document; null if there is none. Valid until the next change of the store.
   [[nodiscard]] const Document* find(std::string_view key) const;
-  /// As find, tombstones included.
+  /// As find, tombstones included, and the losers of conflicts by their `lost/<hex of id>`.
   [[nodiscard]] const Document* find_any(std::string_view key) const;
   /// Live documents whose key starts with `prefix`, ordered by key.
   [[nodiscard]] std::vector<const Document*> list(std::string_view prefix) const;
@@ -149,8 +155,8 @@ class DocStore {
   /// kDocBuckets digests; equal ones hold equal documents.
   [[nodiscard]] const std::array<uint64_t, kDocBuckets>& buckets() const { return buckets_; }
   [[nodiscard]] size_t bucket_of(std::string_view key) const;
-  /// Every document of one bucket, ordered by key.
-  [[nodiscard]] std::vector<const Document*> in_bucket(size_t bucket) const;
+  /// Every document of the buckets that are set, tombstones included, ordered by key.
+  [[nodiscard]] std::vector<const Document*> in_buckets(const std::bitset<kDocBuckets>& set) const;
   /// Whether taking in this version would change anything here.
   [[nodiscard]] bool wants(std::string_view key, const DocVersion& version) const;
   /// Whether an OfferRumor names a version that is not here: then fetch it.
@@ -169,8 +175,10 @@ class DocStore {
   void digest(const Document& document, bool add);
   bool far_future(Stamp stamp, Now now) const;
   bool add_conflict(Conflict conflict, DocEffects& out);
-  void settle_equal_future(const Document& document, DocEffects& out);
+  void settle(uint64_t conflict_id, DocEffects& out);
+  void settle_equal(const Document& document, DocEffects& out);
   MergeOutcome set_aside(Document document, ConflictReason reason, Now now, DocEffects& out);
+  MergeOutcome merge_new(Document theirs, DocSource source, Now now, DocEffects& out);
   MergeOutcome merge_over(const Document& mine, Document theirs, Now now, DocEffects& out);
   MergeOutcome merge_under(const Document& mine, Document theirs, Now now, DocEffects& out);
 

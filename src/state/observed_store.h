@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,6 +57,9 @@ struct ObservedEffects {
   std::vector<ObservedChange> changed;
   std::vector<ObservedNews> news;  ///< to be gossiped
 };
+
+/// Whose record a key names, if it is the key of one.
+[[nodiscard]] std::optional<NodeId> node_of_key(std::string_view key);
 
 /// Names one version of one record: the `version` of an OfferRumor.
 [[nodiscard]] uint64_t observed_digest(const Observed& observed);

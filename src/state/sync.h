@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -17,6 +18,11 @@ namespace kith {
 constexpr size_t kMaxSyncFrame = 256 * 1024;
 constexpr size_t kMaxFetchKeys = 1'024;
 
+namespace wire {
+class Elements;
+}
+enum class SyncFrame : uint8_t;
+
 /// Where a session hands what it received. Called only from within SyncSession::receive.
 class SyncSink {
  public:
@@ -27,7 +33,7 @@ class SyncSink {
   /// Signatures are not checked yet. May be merged later.
   virtual void take_observed(std::vector<Observed> records) = 0;
   /// DocStore::drop each.
-  virtual void drop_documents(std::vector<std::string> keys) = 0;
+  virtual void drop_documents(std::vector<std::string> keys, Stamp horizon) = 0;
   /// DocStore::raise_horizon.
   virtual void raise_horizon(Stamp horizon) = 0;
 };
@@ -38,10 +44,10 @@ class SyncSink {
 /// once `done()`. The initiator speaks first. The stores must outlive the session and may change
 /// meanwhile; what changes during a session is left to the next one.
 ///
-/// Frames (initiator I, responder R): I hello(docs root, horizon, a digest per node) - R
-/// hello(the same, bucket digests if the roots differ) - I summaries(versions in the differing
-/// buckets and nodes), end - R records that I lacks, wants, drops, end - I the wanted records, end.
-/// A fetch: I wants, end - R records, end.
+/// Phases, each ended by an `end` frame (initiator I, responder R): I hello(docs root, horizon), a
+/// digest per node - R the same, and bucket digests if the roots differ - I the versions in the
+/// differing buckets and nodes - R wants, drops, the records that I lacks - I the wanted records.
+/// A fetch: I wants - R records.
 class SyncSession {
  public:
   /// Compares and exchanges everything.
@@ -68,27 +74,36 @@ class SyncSession {
 
  private:
   enum class State : uint8_t { kAwaitHello, kAwaitSummary, kAwaitRecords, kFinished };
-  struct Frame;
-  /// A record to send, encoded only when its turn comes.
-  struct Outgoing {
-    std::optional<NodeId> node;  // observed: whose
-    std::string key;
-  };
-  struct Summary {
-    std::map<std::string, DocVersion> docs;
-    std::map<NodeId, std::map<std::string, ObservedVersion>> observed;
-    std::vector<uint8_t> buckets;
+  using DocVersions = std::map<std::string, DocVersion, std::less<>>;
+  using ObservedVersions = std::map<std::string, ObservedVersion, std::less<>>;
+  struct Peer {  // what the other side said
+    uint64_t root = 0;
+    Stamp horizon;
+    std::vector<uint64_t> buckets;
+    std::map<NodeId, uint64_t> vectors;
+    std::bitset<kDocBuckets> differing;
+    DocVersions docs;
+    std::map<NodeId, ObservedVersions> observed;
+    size_t entries = 0;
   };
 
   SyncSession(const DocStore& docs, const ObservedStore& observed, SyncSink& sink);
 
-  void send_hello(bool with_buckets);
+  void send_hello();
   void send_summaries();
-  void send_wants(const std::vector<std::string>& docs,
-                  const std::vector<std::pair<NodeId, std::string>>& observed);
-  void compare();
-  void finish();
+  void compare_documents();
+  void compare_observed();
+  void send_keys(SyncFrame type, const std::vector<std::string>& keys);
+  void send_end();
   std::optional<Bytes> next_records();
+
+  bool in_turn(SyncFrame type) const;
+  bool receive_hello(wire::Elements& from);
+  bool receive_vectors(wire::Elements& from);
+  bool receive_summary(wire::Elements& from);
+  bool receive_keys(SyncFrame type, wire::Elements& from);
+  bool receive_records(wire::Elements& from);
+  void receive_end();
 
   const DocStore* docs_;
   const ObservedStore* observed_;
@@ -96,13 +111,13 @@ class SyncSession {
   State state_ = State::kAwaitHello;
   bool initiator_ = false;
   bool fetching_ = false;
-  Summary theirs_;
-  Stamp their_horizon_;
-  Stamp my_horizon_;
-  std::deque<Bytes> control_;
-  std::deque<Outgoing> records_;
+  bool greeted_ = false;  // their hello came
+  Stamp horizon_;         // ours, as we said it
+  Peer peer_;
+  std::vector<std::string> wants_;       // ours, of the comparison
+  std::deque<Bytes> control_;            // frames to send before the records
+  std::deque<std::string> record_keys_;  // records to send, encoded when their turn comes
   bool end_due_ = false;
-  bool ended_ = false;
   Counters counters_;
 };
 
