@@ -1,10 +1,12 @@
 #include "gossip/channel.h"
 
 #include <doctest/doctest.h>
+#include <sodium.h>
 
 #include <memory>
 #include <set>
 
+#include "gossip/crypto.h"
 #include "samples.h"
 
 using namespace kith;
@@ -301,7 +303,9 @@ TEST_CASE("channel: a frame may be as large as the limit, and no larger") {
   CHECK(p.a.channel.seal(Bytes(kMaxFrame + 1, 9)).error().code == ErrorCode::kTooLarge);
   CHECK(p.b.take(p.a.channel.seal(text("still works")).value()));
 
-  CHECK(p.b.take(*from_hex("ffffffff")).error().code == ErrorCode::kTooLarge);
+  CHECK(p.b.take(*from_hex("00100012")).error().code == ErrorCode::kTooLarge);  // limit + tag + 1
+  Pair r;
+  CHECK(r.b.take(*from_hex("ffffffff")).error().code == ErrorCode::kTooLarge);
   Pair q;
   CHECK(q.b.take(*from_hex("00000010")).error().code == ErrorCode::kUnauthentic);
 }
@@ -331,4 +335,87 @@ TEST_CASE("channel: equal frames look different on the wire") {
   std::set<Bytes> seen;
   for (int i = 0; i < 100; ++i) seen.insert(p.a.channel.seal(text("same")).value());
   CHECK(seen.size() == 100);
+}
+
+namespace {
+
+/// The client's side of the handshake written out once more, step by step, so that the bytes on
+/// the wire are pinned and a member that lies about its identity can be played.
+struct HandMadeClient {
+  ClusterKey key = sample::key(1);
+  std::array<uint8_t, 8> cluster = u64_bytes(kCluster);
+  Secret secret{};
+  Secret shared{};
+  Bytes transcript{};
+
+  static void add(Bytes& to, ByteView bytes) { to.insert(to.end(), bytes.begin(), bytes.end()); }
+  [[nodiscard]] Secret derive(std::string_view label) const {
+    return keyed_hash(key.secret, label, {shared, cluster, transcript});
+  }
+
+  Bytes hello() {
+    secret.fill(5);
+    std::array<uint8_t, 32> ephemeral{};
+    crypto_scalarmult_base(ephemeral.data(), secret.data());
+    Bytes out = {'k', 't', 'h', 's', 1};
+    add(out, u64_bytes(key.id()));
+    add(out, ephemeral);
+    add(out, keyed_hash(key.secret, "kith stream hello 1", {cluster, out}));
+    add(transcript, out);
+    return out;
+  }
+
+  /// Proof that `claimed` speaks, signed by `signer`, for the `server` that sent `message`.
+  Bytes prove(const Bytes& message, const NodeId& server, const NodeId& claimed,
+              const Identity& signer, crypto_secretstream_xchacha20poly1305_state& sending) {
+    REQUIRE(message.size() == 32 + 96 + 16);
+    REQUIRE(crypto_scalarmult(shared.data(), secret.data(), message.data()) == 0);
+    add(transcript, message);
+    Bytes plain(claimed.key.begin(), claimed.key.end());
+    add(plain, signer.sign(keyed_hash({}, "kith stream client proof 1",
+                                      {cluster, transcript, claimed.key})));
+    Bytes out(plain.size() + 16);
+    const std::array<uint8_t, 24> nonce{};
+    crypto_aead_xchacha20poly1305_ietf_encrypt(out.data(), nullptr, plain.data(), plain.size(),
+                                               nullptr, 0, nullptr, nonce.data(),
+                                               derive("kith stream client proof 1").data());
+    add(transcript, server.key);
+    add(transcript, claimed.key);
+    std::array<uint8_t, 24> header{};
+    crypto_secretstream_xchacha20poly1305_init_push(&sending, header.data(),
+                                                    derive("kith stream to server 1").data());
+    add(out, header);
+    return out;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("channel: the handshake is byte for byte what it says") {
+  HandMadeClient client;
+  End b = server();
+  REQUIRE(b.take(client.hello()));
+  crypto_secretstream_xchacha20poly1305_state sending;
+  REQUIRE(b.take(client.prove(b.sent(), bob().id(), alice().id(), alice(), sending)));
+  CHECK(b.channel.established());
+  CHECK(b.channel.peer() == alice().id());
+  Bytes frame = {0, 0, 0, 18};
+  frame.resize(4 + 18);
+  const uint8_t plain = 'x';
+  crypto_secretstream_xchacha20poly1305_push(&sending, &frame[4], nullptr, &plain, 1, frame.data(),
+                                             4, 0);
+  REQUIRE(b.take(frame));
+  CHECK(b.frames == std::vector<Bytes>{text("x")});
+}
+
+TEST_CASE("channel: a member with the cluster key cannot pass for another member") {
+  HandMadeClient liar;
+  End b = server();
+  REQUIRE(b.take(liar.hello()));
+  crypto_secretstream_xchacha20poly1305_state sending;
+  const Identity mallory = sample::identity(66);
+  const Bytes proof = liar.prove(b.sent(), bob().id(), alice().id(), mallory, sending);
+  CHECK(b.take(proof).error().code == ErrorCode::kUnauthentic);
+  CHECK_FALSE(b.channel.established());
+  CHECK(b.channel.peer().none());
 }
