@@ -273,6 +273,16 @@ void Swim::raise_self(Incarnation above, Instant now, SwimEffects& out) {
 
 // --- A peer's whole table ----------------------------------------------------------------------
 
+std::vector<MemberRumor> Swim::roster() const {
+  std::vector<MemberRumor> rumors;
+  for (const auto& [id, member] : table_.all()) {
+    if (member.unconfirmed) continue;
+    rumors.push_back(member.alive);
+    rumors.insert(rumors.end(), member.accusations.begin(), member.accusations.end());
+  }
+  return rumors;
+}
+
 void Swim::hear_roster(std::span<const MemberRumor> rumors, const NodeId& from, Instant now,
                        SwimEffects& out) {
   std::map<NodeId, const MemberRumor*> verdicts;

@@ -106,7 +106,8 @@ class Swim {
   [[nodiscard]] size_t alive_count() const { return table_.present() - suspicions_.size(); }
   /// For the disseminator: alive or suspect, self excluded, by id. Valid until the next call.
   [[nodiscard]] const std::vector<Peer>& peers() const { return table_.peers(); }
-  /// What a peer needs to know what this node knows: alives, accusations, verdicts.
+  /// What a peer needs to know what this node knows: alives, accusations, verdicts. Not those that
+  /// were only restored and never seen since.
   [[nodiscard]] std::vector<MemberRumor> roster() const;
   /// What must ride on an ack to `to`: what it is accused of, and the own alive if it accused.
   [[nodiscard]] std::vector<MemberRumor> answer_for(const NodeId& to) const;
