@@ -31,9 +31,9 @@ void HttpConnection::start() {
                      [this] {
                        const auto self = shared_from_this();
                        const auto held = exchange();
-                       if (!held || !held->on_drain_) return;
-                       const auto callback = held->on_drain_;
-                       callback();
+                       const auto callback = held ? held->on_drain_ : nullptr;
+                       if (callback) callback();
+                       pump();
                      }});
   arm_timer(false);
 }
@@ -56,12 +56,12 @@ void HttpConnection::on_end() {
     if (flushed_ || stream_.peer_gone()) drop();
     return;
   }
-  pump();
-  if (server_ == nullptr || lingering_) return;
-  if (current_ == nullptr || stream_.peer_gone()) {
+  if (stream_.peer_gone()) {
     drop();
-  } else if (body_done_) {
-    notify_abort(false);
+  } else if (current_ == nullptr) {
+    close_gracefully();  // answers may still be queued
+  } else {
+    pump();
   }
 }
 
@@ -105,13 +105,17 @@ bool HttpConnection::advance() {
     }
     return advance_body();
   }
-  if (!answer_done_) return false;
+  if (!answer_done_) {
+    if (client_ended_ && !std::exchange(half_close_told_, true)) notify_abort(false);
+    return false;
+  }
   finish_exchange();
   return true;
 }
 
 bool HttpConnection::advance_head() {
-  if (rest().empty()) return false;
+  // Who does not read answers gets no more of them.
+  if (rest().empty() || stream_.queued() > ByteStream::kHighWater) return false;
   const auto step = parser_->step(rest());
   if (!step) {
     const bool large = step.error().code == ErrorCode::kTooLarge;
@@ -132,7 +136,8 @@ void HttpConnection::begin_exchange() {
   body_mode_ = BodyMode::kUndecided;
   collected_.clear();
   discarded_ = 0;
-  body_begun_ = body_paused_ = continued_ = answer_done_ = body_may_never_come_ = false;
+  half_close_told_ = body_begun_ = body_paused_ = continued_ = answer_done_ = body_may_never_come_ =
+      false;
   keep_alive_ = request.keep_alive;
   body_done_ = false;
   if (!request.has_body()) {

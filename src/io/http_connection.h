@@ -92,6 +92,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool keep_alive_ = true;
 
   bool client_ended_ = false;
+  bool half_close_told_ = false;
   bool pumping_ = false;
   bool lingering_ = false;
   bool flushed_ = false;

@@ -45,7 +45,9 @@ class HttpProxy::Run : public std::enable_shared_from_this<HttpProxy::Run> {
   ByteStream upstream_;
   std::unique_ptr<HttpParser> parser_;
   std::unique_ptr<StreamPipe> pipe_;
+  bool head_seen_ = false;
   bool head_passed_ = false;
+  bool client_ended_ = false;
   bool rewriting_ = false;
   std::string rewritten_body_;
 };
@@ -96,6 +98,7 @@ void HttpProxy::Run::on_connected(ByteStream connected) {
   } else {
     send_body();
   }
+  if (client_ended_) upstream_.shutdown();
 }
 
 void HttpProxy::Run::send_body() {
@@ -126,6 +129,7 @@ bool HttpProxy::Run::take_step(ByteView& bytes) {
   const ByteView taken = bytes.first(step->consumed);
   bytes = bytes.subspan(step->consumed);
   if (step->head) return on_head(bytes);
+  if (!head_seen_) return false;  // the parser keeps what it has of it
   if (rewriting_) {
     for (const ByteView piece : step->body) rewritten_body_ += as_text(piece);
     if (rewritten_body_.size() > kMaxRewriteBody) {
@@ -150,7 +154,7 @@ bool HttpProxy::Run::on_head(ByteView rest) {
     parser_ = new_parser();
     return proxy_ != nullptr && !rest.empty();
   }
-  head_passed_ = true;
+  head_seen_ = head_passed_ = true;
   if (head.status == 101 || (head.status == 200 && parser_->until_close())) {
     become_pipe(rest);
     return false;
@@ -228,9 +232,11 @@ void HttpProxy::Run::on_client_abort(bool gone) {
   const auto self = shared_from_this();
   if (gone) {
     leave();
-  } else if (upstream_) {
-    upstream_.shutdown();  // the server behind decides what a half-closed client means
+    return;
   }
+  // The server behind decides what a half-closed client means.
+  client_ended_ = true;
+  if (upstream_) upstream_.shutdown();
 }
 
 void HttpProxy::Run::cut() {

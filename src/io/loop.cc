@@ -61,6 +61,15 @@ Loop::Loop() : impl_(new Impl) {
 }
 
 Loop::~Loop() {
+  // What a task holds may own handles, and be told of its end by posting.
+  for (bool more = true; more;) {
+    std::vector<std::function<void()>> dropped;
+    {
+      const std::lock_guard lock(impl_->mutex);
+      dropped.swap(impl_->posted);
+    }
+    more = !dropped.empty();
+  }
   uv_close(reinterpret_cast<uv_handle_t*>(&impl_->wake), nullptr);
   bool leaked = false;
   uv_walk(
