@@ -1,0 +1,464 @@
+#include "agent/agent.h"
+
+#include <sodium.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "agent/host_address.h"
+#include "agent/identity_file.h"
+#include "agent/log.h"
+#include "membership/knobs.h"
+
+namespace kith {
+namespace {
+
+constexpr Duration kConnectTime = std::chrono::seconds(3);
+/// A wake-up this late lets the loop read what waits before any timer of the Node fires.
+constexpr Duration kLate = std::chrono::milliseconds(20);
+
+uint64_t draw() {
+  uint64_t value = 0;
+  randombytes_buf(&value, sizeof value);
+  return value;
+}
+
+SwimConfig swim_config(const Config& config) {
+  SwimConfig swim = *SwimConfig::profile(config.gossip.profile);
+  for (const SwimKnob& knob : swim_knobs())
+    if (const auto at = config.gossip.knobs.find(knob.name); at != config.gossip.knobs.end())
+      knob.set(swim, at->second);
+  return swim;
+}
+
+template <class Then>
+Cluster::Created then_done(Then done) {
+  return [done = std::move(done)](Result<std::string> outcome) {
+    done(outcome ? Status{} : Status{fail(outcome.error())});
+  };
+}
+
+}  // namespace
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 && name[0] != 0 ? name : "localhost";
+}
+
+// --- Making ------------------------------------------------------------------------------------
+
+Agent::Agent(Loop& loop, const Config& config, std::string name, std::string address)
+    : loop_(loop),
+      config_(config),
+      name_(std::move(name)),
+      address_(std::move(address)),
+      timer_(loop,
+             [this] {
+               (void)wake();
+               soon();
+             }),
+      resolver_(loop) {}
+
+Agent::~Agent() {
+  api_.reset();
+  docker_.reset();
+}
+
+Result<std::unique_ptr<Agent>> Agent::open(Loop& loop, const Config& config) {
+  auto address = choose_address(config.node.address);
+  if (!address) return fail(config.file + ": " + address.error().message);
+  const std::string name = config.node.name == "auto" ? host_name() : config.node.name;
+  std::unique_ptr<Agent> agent(new Agent(loop, config, name, *address));
+  if (auto started = agent->start(); !started) return fail(started.error());
+  return agent;
+}
+
+Result<NodeSetup> Agent::set_up() {
+  auto database = Database::open(config_.data_dir, config_.cluster, read_now().wall);
+  if (!database) return fail(database.error());
+  database_.emplace(std::move(*database));
+  set_aside_ = database_->set_aside();
+  if (!set_aside_.empty() && access(set_aside_.c_str(), F_OK) != 0) {
+    if (auto accepted = database_->accept_loss(); !accepted) return fail(accepted.error());
+    set_aside_.clear();
+  }
+  if (!set_aside_.empty())
+    log_line(LogLevel::kError, "the database was damaged and is kept as " + set_aside_ +
+                                   "; what it held comes back from the other hosts. Remove that "
+                                   "file once all is there, and this is not said again");
+  auto identity = load_identity(config_.data_dir);
+  if (!identity) return fail(identity.error());
+  auto loaded = database_->load();
+  if (!loaded) return fail(loaded.error());
+
+  Epoch epoch = 1;
+  if (const auto at = loaded->meta.find("epoch"); at != loaded->meta.end())
+    epoch = std::strtoull(std::string(as_text(at->second)).c_str(), nullptr, 10) + 1;
+  StoreBatch batch;
+  const std::string text = std::to_string(epoch);
+  batch.meta["epoch"] = Bytes(text.begin(), text.end());
+  if (auto written = database_->write(batch); !written)
+    return fail("data_dir: " + config_.data_dir + ": " + written.error().message);
+
+  NodeSetup setup{config_.cluster,
+                  std::move(*identity),
+                  KeyRing(ClusterKey{config_.key}),
+                  name_,
+                  Endpoint{address_, config_.gossip.port},
+                  config_.node.labels,
+                  config_.node.weight,
+                  !config_.engine.docker_socket.empty(),
+                  {},
+                  swim_config(config_),
+                  epoch,
+                  draw(),
+                  std::move(*loaded)};
+  for (const std::string& seed : config_.join) {
+    auto endpoint = parse_host_port(seed, config_.gossip.port);
+    if (!endpoint) return fail(endpoint.error());
+    if (*endpoint != setup.address) setup.seeds.push_back(std::move(*endpoint));
+  }
+  return setup;
+}
+
+Status Agent::start() {
+  auto setup = set_up();
+  if (!setup) return fail(setup.error());
+  auto udp = UdpSocket::open(loop_, setup->address, [this](const Endpoint& from, ByteView bytes) {
+    node_->datagram(from, bytes, wake(), effects_);
+    soon();
+  });
+  if (!udp) return fail(udp.error());
+  udp_.emplace(std::move(*udp));
+  auto listener =
+      Listener::open(loop_, StreamAddress::at(setup->address), {}, [this](ByteStream stream) {
+        const uint64_t number = next_accepted_;
+        next_accepted_ += 2;
+        attach(number, std::move(stream));
+        node_->stream_accepted(number, wake(), effects_);
+        soon();
+      });
+  if (!listener) return fail(listener.error());
+  listener_.emplace(std::move(*listener));
+
+  node_ = std::make_unique<Node>(std::move(*setup), Rng(draw()), read_now(), effects_);
+
+  ApiConfig api;
+  api.socket = config_.api.socket;
+  if (!config_.api.listen.empty()) {
+    auto endpoint = parse_host_port(config_.api.listen, 0);
+    if (!endpoint) return fail(endpoint.error());
+    api.listen = *endpoint;
+  }
+  auto server = ApiServer::open(loop_, *this, api);
+  if (!server) return fail(server.error());
+  api_ = std::move(*server);
+  disk_ = std::make_unique<Worker>(loop_);
+  return {};
+}
+
+std::string Agent::run() {
+  const auto quit = [this](int number) {
+    log_line(LogLevel::kInfo, std::string("stopping on ") + strsignal(number) +
+                                  "; containers go on, and are adopted at the next start");
+    loop_.stop();
+  };
+  Signals signals(loop_, {SIGTERM, SIGINT}, quit);
+  log_line(LogLevel::kInfo, "kith " KITH_VERSION ", node " + name_ + " (" + self().docker_id() +
+                                ") of cluster " + config_.cluster + " at " + address_ + ":" +
+                                std::to_string(config_.gossip.port) + ", Docker API at " +
+                                config_.api.socket);
+  if (!config_.engine.docker_socket.empty()) {
+    docker_ = std::make_unique<DockerHost>(loop_, config_.engine.docker_socket,
+                                           [this](const HostEvent& event) {
+                                             node_->host(event, wake(), effects_);
+                                             soon();
+                                           });
+    docker_->start();
+  }
+  soon();
+  loop_.run();
+  return stop_reason_;
+}
+
+// --- One wake-up -------------------------------------------------------------------------------
+
+Now Agent::wake() {
+  const Now now = read_now();
+  if (armed_ != kNever && now.mono > armed_ + kLate) {
+    const Duration lag = now.mono - armed_;
+    armed_ = kNever;  // told once
+    node_->stalled(lag, now);
+  }
+  return now;
+}
+
+void Agent::soon() {
+  if (turn_due_) return;
+  turn_due_ = true;
+  // Twice around: in between the loop reads every socket, so that no timer of the Node fires
+  // before what had arrived was taken in.
+  loop_.post([this] { loop_.post([this] { turn(); }); });
+}
+
+void Agent::turn() {
+  turn_due_ = false;
+  const Now now = wake();
+  node_->advance(now, effects_);
+  carry_out();
+  arm();
+}
+
+void Agent::arm() {
+  const Instant next = node_->next_deadline();
+  if (next == kNever) {
+    armed_ = kNever;
+    timer_.stop();
+    return;
+  }
+  armed_ = next;
+  timer_.start(std::max<Duration>(next - read_now().mono, Duration::zero()));
+}
+
+void Agent::carry_out() {
+  NodeEffects effects = std::exchange(effects_, {});
+  for (const SendDatagram& datagram : effects.datagrams) udp_->send(datagram.to, datagram.bytes);
+  for (StreamCommand& command : effects.streams)
+    std::visit([this](auto& one) { carry_out(one); }, command);
+  for (Persist& persist : effects.persists) save(std::move(persist));
+  if (docker_)
+    for (HostCommand& command : effects.commands) docker_->run(std::move(command));
+  for (const ClusterEvent& event : effects.events) publish(event);
+  for (EditDone& done : effects.edits) {
+    const auto at = waiting_edits_.find(done.edit);
+    if (at == waiting_edits_.end()) continue;
+    const Created callback = std::move(at->second);
+    waiting_edits_.erase(at);
+    callback(std::move(done.outcome));
+  }
+  if (!effects.stop || stopping_) return;
+  stopping_ = true;
+  stop_reason_ = *effects.stop;
+  for (const Done& done : farewells_) done({});
+  farewells_.clear();
+  // What was just answered still has to leave.
+  loop_.post([this] { loop_.post([this] { loop_.stop(); }); });
+}
+
+// --- Streams -----------------------------------------------------------------------------------
+
+void Agent::carry_out(const StreamOpen& open) {
+  wires_[open.stream];
+  if (is_address(open.to.host)) {
+    connect_to(open.stream, open.to);
+    return;
+  }
+  resolver_.lookup(open.to.host, [this, stream = open.stream,
+                                  port = open.to.port](Result<std::vector<std::string>> hosts) {
+    if (!wires_.contains(stream)) return;
+    if (hosts)
+      connect_to(stream, {hosts->front(), port});
+    else
+      lost(stream, hosts.error().message);
+  });
+}
+
+void Agent::connect_to(uint64_t stream, const Endpoint& to) {
+  wires_[stream].connecting = connect(loop_, StreamAddress::at(to), kConnectTime,
+                                      [this, stream](Result<ByteStream> connected) {
+                                        const auto at = wires_.find(stream);
+                                        if (at == wires_.end()) return;
+                                        if (!connected) {
+                                          lost(stream, connected.error().message);
+                                          return;
+                                        }
+                                        std::vector<Bytes> waiting = std::move(at->second.waiting);
+                                        attach(stream, std::move(*connected));
+                                        for (Bytes& bytes : waiting)
+                                          wires_[stream].stream.write(std::move(bytes));
+                                        node_->stream_connected(stream, wake(), effects_);
+                                        soon();
+                                      });
+}
+
+void Agent::attach(uint64_t stream, ByteStream bytes) {
+  Wire& wire = wires_[stream];
+  wire.stream = std::move(bytes);
+  StreamHandlers handlers;
+  handlers.on_data = [this, stream](ByteView data) {
+    node_->stream_data(stream, data, wake(), effects_);
+    soon();
+  };
+  handlers.on_end = [this, stream] { lost(stream, "closed"); };
+  handlers.on_close = [this, stream](const Error& why) { lost(stream, why.message); };
+  wire.stream.start(std::move(handlers));
+}
+
+void Agent::lost(uint64_t stream, const std::string& why) {
+  if (wires_.erase(stream) == 0) return;
+  node_->stream_closed(stream, why, wake(), effects_);
+  soon();
+}
+
+void Agent::carry_out(StreamWrite& write) {
+  const auto at = wires_.find(write.stream);
+  if (at == wires_.end()) return;
+  if (at->second.stream)
+    at->second.stream.write(std::move(write.bytes));
+  else
+    at->second.waiting.push_back(std::move(write.bytes));
+}
+
+void Agent::carry_out(const StreamClose& close) {
+  const auto at = wires_.find(close.stream);
+  if (at == wires_.end()) return;
+  ByteStream stream = std::move(at->second.stream);
+  wires_.erase(at);
+  if (!stream || stream.queued() == 0) return;
+  const uint64_t number = close.stream;
+  StreamHandlers handlers;
+  handlers.on_data = [](ByteView) {};
+  handlers.on_end = [this, number] { lingering_.erase(number); };
+  handlers.on_close = [this, number](const Error&) { lingering_.erase(number); };
+  stream.start(std::move(handlers));
+  stream.shutdown();
+  lingering_[number] = std::move(stream);
+}
+
+// --- Disk --------------------------------------------------------------------------------------
+
+void Agent::save(Persist persist) {
+  const uint64_t id = persist.id;
+  const bool queued =
+      disk_->submit([this, batch = std::move(persist.batch)] { return database_->write(batch); },
+                    [this, id](Status status) {
+                      if (!status)
+                        log_line(LogLevel::kError, "data_dir: " + status.error().message);
+                      node_->written(id, status, wake(), effects_);
+                      soon();
+                    });
+  if (queued) return;
+  loop_.post([this, id] {
+    node_->written(id, fail(ErrorCode::kUnavailable, "the disk does not keep up"), wake(),
+                   effects_);
+    soon();
+  });
+}
+
+// --- Cluster -----------------------------------------------------------------------------------
+
+StatusReport Agent::status() const {
+  StatusReport report = node_->status(read_now());
+  report.counters["datagrams_unsent"] = udp_->dropped();
+  if (!set_aside_.empty())
+    report.warnings.push_back("the database was damaged and is kept as " + set_aside_ +
+                              "; remove that file once all is there again");
+  for (const std::string& warning : config_.warnings) report.warnings.push_back(warning);
+  return report;
+}
+
+NodeId Agent::self() const {
+  return node_->self();
+}
+std::vector<NodeEntry> Agent::nodes() const {
+  return node_->nodes(read_now());
+}
+std::vector<ServiceEntry> Agent::services() const {
+  return node_->services();
+}
+std::vector<TaskRecord> Agent::tasks() const {
+  return node_->tasks();
+}
+Result<Explanation> Agent::explain(const SlotKey& slot) const {
+  return node_->explain(slot);
+}
+std::vector<ConflictEntry> Agent::conflicts() const {
+  return node_->conflicts();
+}
+std::string Agent::engine_socket() const {
+  return config_.engine.docker_socket;
+}
+
+void Agent::edit(Edit edit, Created done) {
+  const uint64_t number = node_->edit(std::move(edit), wake());
+  if (number == 0) {
+    loop_.post([done = std::move(done)] {
+      done(fail(ErrorCode::kUnavailable, "too many edits wait already; try again"));
+    });
+    return;
+  }
+  waiting_edits_[number] = std::move(done);
+  soon();
+}
+
+void Agent::create_service(std::string spec_json, Created done) {
+  edit(CreateService{std::move(spec_json)}, std::move(done));
+}
+
+void Agent::update_service(std::string_view id, uint64_t expected_index, std::string spec_json,
+                           bool rollback, Done done) {
+  edit(UpdateService{std::string(id), expected_index, std::move(spec_json), rollback},
+       then_done(std::move(done)));
+}
+
+void Agent::remove_service(std::string_view id, Done done) {
+  edit(RemoveService{std::string(id)}, then_done(std::move(done)));
+}
+
+void Agent::update_node(const NodeId& node, uint64_t expected_index, Availability availability,
+                        std::map<std::string, std::string> labels, Done done) {
+  edit(UpdateNode{node, expected_index, availability, std::move(labels)},
+       then_done(std::move(done)));
+}
+
+void Agent::remove_node(const NodeId& node, Done done) {
+  edit(RemoveNode{node}, then_done(std::move(done)));
+}
+
+void Agent::leave(bool keep_running, Done done) {
+  farewells_.push_back(std::move(done));
+  node_->leave(keep_running, wake(), effects_);
+  soon();
+}
+
+class Agent::Sink final : public Subscription {
+ public:
+  Sink(std::weak_ptr<std::map<uint64_t, EventSink>> sinks, uint64_t number)
+      : sinks_(std::move(sinks)), number_(number) {}
+  ~Sink() override {
+    if (const auto sinks = sinks_.lock()) sinks->erase(number_);
+  }
+
+ private:
+  std::weak_ptr<std::map<uint64_t, EventSink>> sinks_;
+  uint64_t number_;
+};
+
+std::unique_ptr<Cluster::Subscription> Agent::subscribe(EventSink sink) {
+  const uint64_t number = next_sink_++;
+  (*sinks_)[number] = std::move(sink);
+  return std::make_unique<Sink>(sinks_, number);
+}
+
+std::vector<ClusterEvent> Agent::recent_events() const {
+  return {recent_.begin(), recent_.end()};
+}
+
+void Agent::publish(const ClusterEvent& event) {
+  log_line(LogLevel::kInfo, event.text);
+  recent_.push_back(event);
+  if (recent_.size() > kMaxRecentEvents) recent_.pop_front();
+  std::vector<uint64_t> numbers;
+  for (const auto& [number, sink] : *sinks_) numbers.push_back(number);
+  for (const uint64_t number : numbers) {
+    const auto at = sinks_->find(number);
+    if (at == sinks_->end()) continue;
+    const EventSink sink = at->second;  // it may end its own subscription
+    sink(event);
+  }
+}
+
+}  // namespace kith

@@ -1,0 +1,64 @@
+#include "agent/catalog.h"
+
+namespace kith {
+
+void Catalog::document_changed(const DocStore& docs, const std::string& key) {
+  constexpr std::string_view kService = "service/";
+  constexpr std::string_view kRoster = "roster/";
+  const Document* document = docs.find(key);
+  if (key.starts_with(kService)) {
+    const std::string name = key.substr(kService.size());
+    services_.erase(name);
+    if (document == nullptr) return;
+    if (auto doc = service_from_json(document->body))
+      services_[name] = std::make_shared<const ServiceDoc>(std::move(*doc));
+  } else if (key.starts_with(kRoster)) {
+    const auto node = NodeId::from_hex(std::string_view(key).substr(kRoster.size()));
+    if (!node) return;
+    roster_.erase(*node);
+    if (document == nullptr) return;
+    if (auto doc = roster_from_json(document->body)) roster_[*node] = std::move(*doc);
+  }
+}
+
+void Catalog::observed_changed(const ObservedStore& observed, const NodeId& node,
+                               const std::string& key) {
+  const std::string prefix = "node/" + node.hex() + "/";
+  if (!key.starts_with(prefix)) return;
+  const std::string_view rest = std::string_view(key).substr(prefix.size());
+  const Observed* record = observed.find(node, key);
+  constexpr std::string_view kTask = "task/";
+  if (rest == "info") {
+    infos_.erase(node);
+    if (record == nullptr) return;
+    if (auto info = decode_node_info(record->body); info && info->node == node)
+      infos_[node] = std::move(*info);
+  } else if (rest.starts_with(kTask)) {
+    const std::string id(rest.substr(kTask.size()));
+    tasks_[node].erase(id);
+    if (record == nullptr) return;
+    if (auto task = decode_task(record->body); task && task->node == node && task->id == id)
+      tasks_[node][id] = {std::make_shared<const TaskRecord>(std::move(*task)), record->epoch};
+  } else if (rest.starts_with("refused/")) {
+    Refusals& all = refusals_[node];
+    std::erase_if(all, [&](const auto& item) { return refused_key(node, item.first) == key; });
+    if (record == nullptr) return;
+    if (auto refused = decode_refused(record->body); refused && refused->node == node) {
+      const SlotKey slot = refused->slot;
+      all[slot] = std::move(*refused);
+    }
+  }
+}
+
+const NodeInfo* Catalog::info(const NodeId& node) const {
+  const auto at = infos_.find(node);
+  return at == infos_.end() ? nullptr : &at->second;
+}
+
+std::string Catalog::name_of(const NodeId& node) const {
+  if (const NodeInfo* said = info(node)) return said->name;
+  const auto at = roster_.find(node);
+  return at == roster_.end() || at->second.name.empty() ? node.docker_id() : at->second.name;
+}
+
+}  // namespace kith

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gossip/message.h"
+#include "state/doc_store.h"
+#include "state/observed_store.h"
+#include "state/records.h"
+
+namespace kith {
+
+/// The stores' records, decoded once a change. What does not decode is left out: another version of
+/// kith may have written it, and it stays in the store as it is.
+class Catalog {
+ public:
+  struct Task {
+    std::shared_ptr<const TaskRecord> record;
+    Epoch epoch = 0;
+  };
+  using Tasks = std::map<std::string, Task>;  ///< by task id
+  using Refusals = std::map<SlotKey, RefusedRecord>;
+
+  void document_changed(const DocStore& docs, const std::string& key);
+  void observed_changed(const ObservedStore& observed, const NodeId& node, const std::string& key);
+
+  [[nodiscard]] const std::map<std::string, std::shared_ptr<const ServiceDoc>>& services() const {
+    return services_;
+  }
+  [[nodiscard]] const std::map<NodeId, RosterDoc>& roster() const { return roster_; }
+  [[nodiscard]] const std::map<NodeId, NodeInfo>& infos() const { return infos_; }
+  [[nodiscard]] const std::map<NodeId, Tasks>& tasks() const { return tasks_; }
+  [[nodiscard]] const std::map<NodeId, Refusals>& refusals() const { return refusals_; }
+
+  [[nodiscard]] const NodeInfo* info(const NodeId& node) const;
+  /// Name of a node as it says itself, else as the roster remembers it, else its id.
+  [[nodiscard]] std::string name_of(const NodeId& node) const;
+
+ private:
+  std::map<std::string, std::shared_ptr<const ServiceDoc>> services_;
+  std::map<NodeId, RosterDoc> roster_;
+  std::map<NodeId, NodeInfo> infos_;
+  std::map<NodeId, Tasks> tasks_;
+  std::map<NodeId, Refusals> refusals_;
+};
+
+}  // namespace kith

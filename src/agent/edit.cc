@@ -1,0 +1,143 @@
+#include "agent/edit.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "placement/assign.h"
+
+namespace kith {
+namespace {
+
+constexpr std::string_view kOutOfSequence = "update out of sequence";
+
+std::string fresh_id(Rng& rng) {
+  Bytes seed;
+  for (int i = 0; i < 4; ++i) {
+    const uint64_t word = rng.next();
+    for (int shift = 0; shift < 64; shift += 8) seed.push_back(static_cast<uint8_t>(word >> shift));
+  }
+  return docker_id_from(seed);
+}
+
+std::shared_ptr<const ServiceDoc> by_id(const Catalog& catalog, const std::string& id) {
+  for (const auto& [name, doc] : catalog.services())
+    if (doc->id == id) return doc;
+  return nullptr;
+}
+
+/// A pinned slot lives where it was first placed: each slot without a home gets one.
+void settle_homes(ServiceDoc& doc, const Work& work) {
+  if (doc.spec.failover != Failover::kPinned || doc.spec.mode != ServiceMode::kReplicated) return;
+  std::erase_if(doc.homes, [&](const auto& home) { return home.first > doc.spec.replicas; });
+  if (doc.homes.size() >= doc.spec.replicas) return;
+  PlacementView view = work.view();
+  std::erase_if(view.services, [&](const ServiceDoc& other) { return other.name == doc.name; });
+  ServiceDoc free = doc;
+  free.spec.failover = Failover::kEager;
+  view.services.push_back(std::move(free));
+  put_in_order(view);
+  const Assignment assignment = assign(view);
+  for (uint32_t index = 1; index <= doc.spec.replicas; ++index) {
+    if (doc.homes.contains(index)) continue;
+    const SlotTarget* slot = assignment.find(SlotKey{doc.name, index, {}});
+    if (slot != nullptr && !slot->target.none()) doc.homes[index] = slot->target;
+  }
+}
+
+Drafted drafted(const ServiceDoc& doc) {
+  return {service_key(doc.name), false, to_json(doc), doc.id};
+}
+
+Result<Drafted> make(const CreateService& edit, const Catalog& catalog, const Work& work,
+                     WallTime now, Rng& rng) {
+  auto spec = parse_service_spec(edit.spec_json);
+  if (!spec) return fail(spec.error());
+  if (const auto at = catalog.services().find(spec->name); at != catalog.services().end())
+    return fail(ErrorCode::kConflict, "name conflicts with an existing object: service " +
+                                          spec->name + " already exists");
+  ServiceDoc doc;
+  doc.id = fresh_id(rng);
+  doc.name = spec->name;
+  doc.spec_json = edit.spec_json;
+  doc.created = now;
+  doc.updated = now;
+  doc.spec = std::move(*spec);
+  settle_homes(doc, work);
+  return drafted(doc);
+}
+
+Result<Drafted> make(const UpdateService& edit, const Catalog& catalog, const DocStore& docs,
+                     const Work& work, WallTime now) {
+  const auto old = by_id(catalog, edit.id);
+  if (!old) return fail(ErrorCode::kNotFound, "service " + edit.id + " not found");
+  if (index_of(docs, service_key(old->name)) != edit.expected_index)
+    return fail(ErrorCode::kConflict, std::string(kOutOfSequence));
+  if (edit.rollback && old->previous_json.empty())
+    return fail(ErrorCode::kInvalid, "service " + old->id + " does not have a previous spec");
+  const std::string& next = edit.rollback ? old->previous_json : edit.spec_json;
+  auto spec = parse_service_spec(next);
+  if (!spec) return fail(spec.error());
+  const auto before = task_template_of(old->spec_json);
+  const auto after = task_template_of(next);
+  if (!before) return fail(before.error());
+  if (!after) return fail(after.error());
+  ServiceDoc doc = *old;
+  doc.previous_json = old->spec_json;
+  doc.previous_generation = old->generation;
+  doc.spec_json = next;
+  doc.spec = std::move(*spec);
+  doc.rolled_back = edit.rollback;
+  doc.updated = now;
+  if (*before != *after) ++doc.generation;
+  settle_homes(doc, work);
+  return drafted(doc);
+}
+
+Result<Drafted> make(const UpdateNode& edit, const Catalog& catalog, const DocStore& docs) {
+  const auto at = catalog.roster().find(edit.node);
+  if (at == catalog.roster().end())
+    return fail(ErrorCode::kNotFound, "node " + edit.node.docker_id() + " not found");
+  const std::string key = roster_key(edit.node);
+  if (index_of(docs, key) != edit.expected_index)
+    return fail(ErrorCode::kConflict, std::string(kOutOfSequence));
+  RosterDoc doc = at->second;
+  doc.availability = edit.availability;
+  doc.labels = edit.labels;
+  return Drafted{key, false, to_json(doc), {}};
+}
+
+Result<Drafted> make(const RemoveNode& edit, const Catalog& catalog, const Work& work) {
+  if (!catalog.roster().contains(edit.node))
+    return fail(ErrorCode::kNotFound, "node " + edit.node.docker_id() + " not found");
+  if (!work.hidden(edit.node))
+    return fail(ErrorCode::kConflict,
+                "node " + edit.node.docker_id() +
+                    " is not down and can't be removed; stop its agent first");
+  return Drafted{roster_key(edit.node), true, {}, {}};
+}
+
+}  // namespace
+
+uint64_t index_of(const DocStore& docs, std::string_view key) {
+  const Document* document = docs.find(key);
+  return document == nullptr ? 1 : version_index(document->version);
+}
+
+Result<Drafted> draft(const Edit& edit, const Catalog& catalog, const DocStore& docs,
+                      const Work& work, WallTime now, Rng& rng) {
+  if (const auto* create = std::get_if<CreateService>(&edit))
+    return make(*create, catalog, work, now, rng);
+  if (const auto* update = std::get_if<UpdateService>(&edit))
+    return make(*update, catalog, docs, work, now);
+  if (const auto* remove = std::get_if<RemoveService>(&edit)) {
+    const auto old = by_id(catalog, remove->id);
+    if (!old) return fail(ErrorCode::kNotFound, "service " + remove->id + " not found");
+    return Drafted{service_key(old->name), true, {}, {}};
+  }
+  if (const auto* update = std::get_if<UpdateNode>(&edit)) return make(*update, catalog, docs);
+  if (const auto* remove = std::get_if<RemoveNode>(&edit)) return make(*remove, catalog, work);
+  const RosterDoc& self = std::get<Enrol>(edit).doc;
+  return Drafted{roster_key(self.node), false, to_json(self), {}};
+}
+
+}  // namespace kith

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+
+#include "agent/catalog.h"
+#include "agent/work.h"
+#include "base/result.h"
+#include "base/rng.h"
+#include "state/doc_store.h"
+
+namespace kith {
+
+// What people ask for through an API.
+struct CreateService {
+  std::string spec_json;
+};
+struct UpdateService {
+  std::string id;
+  uint64_t expected_index = 0;
+  std::string spec_json;
+  bool rollback = false;
+};
+struct RemoveService {
+  std::string id;
+};
+struct UpdateNode {
+  NodeId node;
+  uint64_t expected_index = 0;
+  Availability availability = Availability::kActive;
+  std::map<std::string, std::string> labels;
+};
+struct RemoveNode {
+  NodeId node;
+};
+/// This node's own entry in the roster.
+struct Enrol {
+  RosterDoc doc;
+};
+using Edit =
+    std::variant<CreateService, UpdateService, RemoveService, UpdateNode, RemoveNode, Enrol>;
+
+/// The document an edit comes to.
+struct Drafted {
+  std::string key;
+  bool remove = false;
+  std::string body;
+  std::string result;  ///< what the asker is told: a new service's id
+};
+
+/// Checks an edit against what is known and drafts its document. Writes nothing. kNotFound,
+/// kConflict (name taken, stale index) and kInvalid carry Docker's words.
+[[nodiscard]] Result<Drafted> draft(const Edit& edit, const Catalog& catalog, const DocStore& docs,
+                                    const Work& work, WallTime now, Rng& rng);
+
+/// Docker's Version.Index of a node that nobody wrote a document of yet is 1.
+[[nodiscard]] uint64_t index_of(const DocStore& docs, std::string_view key);
+
+}  // namespace kith

@@ -1,0 +1,274 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agent/catalog.h"
+#include "agent/edit.h"
+#include "agent/links.h"
+#include "agent/work.h"
+#include "api/cluster.h"
+#include "base/rng.h"
+#include "engine/host.h"
+#include "engine/reconcile.h"
+#include "gossip/disseminator.h"
+#include "gossip/identity.h"
+#include "gossip/key_ring.h"
+#include "gossip/replay_window.h"
+#include "gossip/seal.h"
+#include "membership/swim.h"
+#include "state/persist.h"
+#include "state/sync.h"
+
+namespace kith {
+
+/// What a node is made of at a start.
+struct NodeSetup {
+  std::string cluster;
+  Identity identity;
+  KeyRing keys;
+  std::string name;
+  Endpoint address;  ///< what the others reach it by
+  std::map<std::string, std::string> labels;
+  uint32_t weight = 0;  ///< 0: from processors and memory
+  bool has_engine = true;
+  std::vector<Endpoint> seeds;  ///< `host` may be a name
+  SwimConfig swim;
+  Epoch epoch = 1;    ///< greater than at any start before; on disk already
+  uint64_t boot = 0;  ///< drawn from the operating system at this start
+  LoadedState loaded;
+};
+
+struct SendDatagram {
+  Endpoint to;
+  Bytes bytes;
+};
+/// One transaction; answered by Node::written with its number.
+struct Persist {
+  uint64_t id = 0;
+  StoreBatch batch;
+};
+struct EditDone {
+  uint64_t edit = 0;
+  Result<std::string> outcome;
+};
+
+/// What the driver does after each call, in this order.
+struct NodeEffects {
+  std::vector<SendDatagram> datagrams;
+  std::vector<StreamCommand> streams;
+  std::vector<Persist> persists;
+  std::vector<HostCommand> commands;
+  std::vector<EditDone> edits;
+  std::vector<ClusterEvent> events;
+  std::optional<std::string> stop;  ///< end the agent; why, and the mend
+};
+
+/// One member of a cluster, whole but for the outside world: sockets, clocks, disk and Docker are
+/// the driver's. The same class runs in the agent and in the simulator.
+///
+/// Order of calls at each wake-up: `stalled` if the loop woke late; whatever arrived; `advance`
+/// last, always. Effects are appended; carry them out before the next wake-up. Arm one timer at
+/// `next_deadline()`.
+class Node final : private LinkHandler, private SyncSink {
+ public:
+  Node(NodeSetup setup, Rng rng, Now now, NodeEffects& out);
+  ~Node() override;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  // --- Input -----------------------------------------------------------------------------------
+  void datagram(const Endpoint& from, ByteView bytes, Now now, NodeEffects& out);
+  void stream_accepted(uint64_t stream, Now now, NodeEffects& out);
+  void stream_connected(uint64_t stream, Now now, NodeEffects& out);
+  void stream_data(uint64_t stream, ByteView bytes, Now now, NodeEffects& out);
+  void stream_closed(uint64_t stream, const std::string& why, Now now, NodeEffects& out);
+  void written(uint64_t persist, const Status& status, Now now, NodeEffects& out);
+  void host(const HostEvent& event, Now now, NodeEffects& out);
+  /// The loop woke this much later than it should have.
+  void stalled(Duration lag, Now now);
+  void advance(Now now, NodeEffects& out);
+  [[nodiscard]] Instant next_deadline() const;
+
+  /// Queues an edit; EditDone follows once it is on disk, or was refused. Zero: too many wait.
+  uint64_t edit(Edit edit, Now now);
+  /// Stops what runs here, unless `keep_running`, says goodbye, and asks the driver to stop.
+  void leave(bool keep_running, Now now, NodeEffects& out);
+
+  // --- Questions (report.cc) -------------------------------------------------------------------
+  [[nodiscard]] const NodeId& self() const { return setup_.identity.id(); }
+  [[nodiscard]] StatusReport status(Now now) const;
+  [[nodiscard]] std::vector<NodeEntry> nodes(Now now) const;
+  [[nodiscard]] std::vector<ServiceEntry> services() const;
+  [[nodiscard]] std::vector<TaskRecord> tasks() const;
+  [[nodiscard]] Result<Explanation> explain(const SlotKey& slot) const;
+  [[nodiscard]] std::vector<ConflictEntry> conflicts() const;
+
+  // For the simulator's checkers.
+  [[nodiscard]] const Swim& membership() const { return swim_; }
+  [[nodiscard]] const DocStore& documents() const { return docs_; }
+  [[nodiscard]] const Catalog& catalog() const { return catalog_; }
+  [[nodiscard]] const Reconciler& reconciler() const { return reconciler_; }
+  [[nodiscard]] const Work& work() const { return work_; }
+  [[nodiscard]] bool synced() const { return synced_; }
+
+  static constexpr size_t kMaxQueuedEdits = 256;
+  static constexpr Duration kLonely = std::chrono::seconds(3);
+  static constexpr Duration kCalm = std::chrono::seconds(2);
+  static constexpr Duration kSyncInterval = std::chrono::seconds(30);
+  static constexpr Duration kSyncPause = std::chrono::seconds(5);
+
+ private:
+  struct Seed {
+    Endpoint to;
+    NodeId node;  ///< who answered there last
+    bool self = false;
+    uint64_t stream = 0;
+    Instant next = Instant::min();
+    Duration pause = std::chrono::milliseconds(500);
+    std::string fault{};  ///< of the last try, if nothing has come of any since
+  };
+  /// A link's business beyond its secrecy.
+  struct Talk {
+    std::unique_ptr<SyncSession> session;
+    bool roster_sent = false;
+    bool counted = false;  ///< its exchange is over and was taken note of
+    std::optional<StreamPing> ping;
+    std::vector<std::string> keys;
+  };
+  /// Documents whose root differs from mine, by whose ping.
+  struct Mismatch {
+    unsigned seen = 0;
+    Instant since;
+  };
+  struct PendingEdit {
+    uint64_t id = 0;
+    Edit edit;
+  };
+  struct EditInFlight {
+    uint64_t persist = 0;
+    uint64_t edit = 0;
+    std::vector<Document> documents;
+    std::string result;
+  };
+
+  // wire.cc: datagrams, rumors, links.
+  void send(const NodeId& to, const Endpoint& address, Message message, Now now);
+  void sign(MemberRumor& rumor) const;
+  [[nodiscard]] std::vector<Rumor> as_rumors(std::vector<MemberRumor> rumors) const;
+  bool admit(const Opened& opened, const Message& message);
+  void hear(const Message& message, const NodeId& from, bool roster, Now now);
+  void take_record(const RecordRumor& rumor, Now now);
+  void take_offer(const OfferRumor& rumor, const NodeId& from);
+  void compare_root(const NodeId& from, uint64_t root, Now now);
+  void carry_out(SwimEffects& effects, Now now);
+  void tell(const DocEffects& effects, Now now);
+  void tell(const ObservedEffects& effects, Now now);
+  void tell_record(const std::string& key, uint64_t version, const Bytes& envelope, Now now);
+  uint64_t dial(const Endpoint& to, const NodeId& expected, LinkPurpose purpose, Now now);
+  void dial_seeds(Now now);
+  void fetch_offers(Now now);
+  void start_syncs(Now now);
+  [[nodiscard]] std::optional<NodeId> any_peer();
+  void send_roster(uint64_t stream);
+  void send_frame(uint64_t stream, uint8_t type, ByteView payload);
+  void pump(uint64_t stream, Now now);
+  void exchange_over(uint64_t stream, Now now);
+
+  // LinkHandler
+  void link_established(uint64_t stream, Now now) override;
+  void link_frame(uint64_t stream, ByteView frame, Now now) override;
+  void link_lost(uint64_t stream, const Error& why, bool established, Now now) override;
+  // SyncSink
+  void take_documents(std::vector<Document> documents, DocSource source) override;
+  void take_observed(std::vector<Observed> records) override;
+  void drop_documents(std::vector<std::string> keys, Stamp horizon) override;
+  void raise_horizon(Stamp horizon) override;
+
+  // node.cc: membership, documents, disk, work.
+  void member_event(const MemberEvent& event, Now now);
+  void remember_alive(const NodeId& node);
+  void document_changed(const std::string& key, Now now);
+  void apply(DocEffects& effects, Now now);
+  void apply(const ObservedEffects& effects, Now now);
+  void run_edits(Now now);
+  void finish_edit(const Status& status, Now now);
+  void enrol(Now now);
+  void flush_disk(Now now);
+  void carry_out(ReconcileEffects& effects, Now now);
+  void publish_info(Now now);
+  void look(Now now);
+  void settle_synced(Now now);
+  void housekeep(Now now);
+  void drain(NodeEffects& out);
+  void note(std::string type, std::string action, std::string id, std::string name,
+            std::string text, Now now, std::map<std::string, std::string> attributes = {});
+
+  NodeSetup setup_;
+  uint64_t cluster_id_;
+  Rng rng_;
+  DatagramSealer sealer_;
+  ReplayGuard guard_;
+  VerifyCache verified_;
+  Swim swim_;
+  Disseminator disseminator_;
+  DocStore docs_;
+  ObservedStore observed_;
+  Links links_;
+  Catalog catalog_;
+  Work work_;
+  Reconciler reconciler_;
+
+  Instant started_;
+  WallTime started_wall_;
+  std::map<uint64_t, NodeId> short_ids_;
+  std::set<NodeId> heard_me_;  ///< answered a ping of this boot: they know it
+  std::vector<Seed> seeds_;
+  std::map<uint64_t, Talk> talks_;
+  std::map<NodeId, Mismatch> mismatches_;
+  std::map<NodeId, std::set<std::string>> offers_;
+  std::set<NodeId> sync_wanted_;
+  uint64_t syncing_ = 0;  ///< the outgoing exchange, if any
+  Instant next_sync_;
+  Instant sync_not_before_ = Instant::min();
+  Instant next_housekeeping_;
+
+  bool synced_ = false;
+  Instant unsynced_since_;
+  bool dirty_ = true;  ///< the records or the view changed: look again
+  Instant calm_at_ = Instant::min();
+  bool was_ready_ = false;
+
+  EngineUp engine_;
+  bool engine_up_ = false;
+  std::string engine_fault_;
+  Instant engine_grace_;  ///< until then a silent engine may still be starting
+  bool listed_ = false;
+
+  uint64_t next_edit_ = 1;
+  std::deque<PendingEdit> edits_;
+  std::optional<EditInFlight> editing_;
+  bool enrolling_ = false;
+  StoreBatch unsaved_;
+  uint64_t next_persist_ = 1;
+  uint64_t saving_ = 0;
+  StoreBatch being_saved_;
+  Instant save_not_before_ = Instant::min();
+  std::string disk_fault_;
+
+  bool leaving_ = false;
+  Instant leave_at_ = kNever;
+
+  Now now_{};        ///< of the call under way
+  NodeEffects out_;  ///< gathered within a call
+  std::map<NodeId, NodeId> name_clashes_;
+};
+
+}  // namespace kith
