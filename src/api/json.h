@@ -1,6 +1,6 @@
 #pragma once
 
-// Heavy: for the .cc files of src/api alone.
+// Heavy: for the .cc files of src/api and src/cli alone.
 #include <string>
 #include <string_view>
 

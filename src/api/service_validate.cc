@@ -219,11 +219,11 @@ void normalise(Json& spec) {
   if (!mode.is_object() || mode.empty()) mode = Json{{"Replicated", Json::object()}};
   if (mode.contains("Replicated")) {
     if (!mode["Replicated"].is_object()) mode["Replicated"] = Json::object();
-    set_default(mode["Replicated"], "Replicas", 1);
+    set_default(mode["Replicated"], "Replicas", 1U);
   }
   if (mode.contains("Global") && !mode["Global"].is_object()) mode["Global"] = Json::object();
   if (Json& task = spec["TaskTemplate"]; task.is_object()) {
-    set_default(task, "ForceUpdate", 0);
+    set_default(task, "ForceUpdate", 0U);
     set_if_blank(task, "Runtime", "container");
   }
   for (const char* key : {"UpdateConfig", "RollbackConfig"}) {
