@@ -10,6 +10,9 @@ namespace {
 constexpr Epoch epoch_of(Incarnation incarnation) {
   return incarnation >> 32;
 }
+constexpr Incarnation last_incarnation(Epoch epoch) {
+  return first_incarnation(epoch + 1) - 1;
+}
 constexpr Duration kClashGap = std::chrono::seconds(10);
 
 /// Whether a claim about `claimed` can be true of a member last known at `known`.
@@ -147,7 +150,9 @@ void Swim::own_alive_heard(const MemberRumor& rumor, Instant now, SwimEffects& o
   if (own_clash_ && now - *own_clash_ < kClashGap) return;
   own_clash_ = now;
   out.events.push_back({MemberEventKind::kIdentityClash, me.id, me.id, now});
-  if (rumor.incarnation >= me.incarnation && !leaving_) raise_self(rumor.incarnation, now, out);
+  if (rumor.incarnation >= me.incarnation && !leaving_) {
+    raise_self(last_incarnation(rumor.epoch), now, out);
+  }
 }
 
 // --- Suspect -----------------------------------------------------------------------------------
@@ -227,7 +232,7 @@ void Swim::hear_left(const MemberRumor& rumor, const NodeId& from, Instant now, 
   bury(*member, rumor, MemberState::kLeft, now);
   out.events.push_back({MemberEventKind::kLeft, member->id, member->id, since});
   out.news.push_back({rumor, true, from});
-  if (isolation_.gone(member->id, alive_count() - 1)) {
+  if (isolation_.gone(member->id, others_alive())) {
     out.events.push_back({MemberEventKind::kReunited, table_.self(), {}, now});
   }
 }
@@ -256,7 +261,9 @@ void Swim::accused(const MemberRumor& rumor, const NodeId& from, Instant now, Sw
   if (accusers_to_answer_.size() < kMaxAccusersToAnswer) accusers_to_answer_.insert(from);
   if (rumor.incarnation < me.incarnation) return correct(me, from, now, out);
   health_.worse(1);
-  raise_self(rumor.incarnation, now, out);
+  // Accused in an epoch I do not remember: begin one that nobody has seen.
+  const Epoch epoch = epoch_of(rumor.incarnation);
+  raise_self(epoch > me.epoch ? last_incarnation(epoch) : rumor.incarnation, now, out);
   tell(from, {me.alive}, out);
   if (rumor.accuser != from) tell(rumor.accuser, {me.alive}, out);
 }

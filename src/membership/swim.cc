@@ -114,7 +114,7 @@ bool Swim::forget(const NodeId& id) {
   told_dead_.erase(id);
   clash_told_.erase(id);
   table_.erase(id);
-  isolation_.gone(id, alive_count() - 1);
+  isolation_.gone(id, others_alive());
   return true;
 }
 
@@ -147,8 +147,13 @@ void Swim::receive(const NodeId& from, const Endpoint& address, const Body& body
 
 std::vector<MemberRumor> Swim::answer_for(const NodeId& to) const {
   std::vector<MemberRumor> rumors;
-  if (accusers_to_answer_.contains(to)) rumors.push_back(self().alive);
-  if (const Member* member = find(to)) {
+  const Member* member = find(to);
+  // Who is not here in my view may not know me either.
+  const bool stranger = member == nullptr || !member->present();
+  if (!leaving_ && (stranger || accusers_to_answer_.contains(to))) {
+    rumors.push_back(self().alive);
+  }
+  if (member != nullptr) {
     rumors.insert(rumors.end(), member->accusations.begin(), member->accusations.end());
   }
   return rumors;
@@ -276,13 +281,13 @@ void Swim::confirm(const NodeId& suspect, Instant now, SwimEffects& out) {
 }
 
 void Swim::lost(const NodeId& id, Instant now, SwimEffects& out) {
-  if (isolation_.lost(id, alive_count() - 1, now)) {
+  if (isolation_.lost(id, others_alive(), now)) {
     out.events.push_back({MemberEventKind::kIsolated, table_.self(), {}, now});
   }
 }
 
 void Swim::found(const NodeId& id, Instant now, SwimEffects& out) {
-  if (isolation_.found(id, alive_count() - 1)) {
+  if (isolation_.found(id, others_alive())) {
     out.events.push_back({MemberEventKind::kReunited, table_.self(), {}, now});
   }
 }

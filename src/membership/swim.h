@@ -109,7 +109,8 @@ class Swim {
   /// What a peer needs to know what this node knows: alives, accusations, verdicts. Not those that
   /// were only restored and never seen since.
   [[nodiscard]] std::vector<MemberRumor> roster() const;
-  /// What must ride on an ack to `to`: what it is accused of, and the own alive if it accused.
+  /// What must ride on an ack to `to`: what it is accused of, and the own alive if it accused, is
+  /// unknown or is not here in my view.
   [[nodiscard]] std::vector<MemberRumor> answer_for(const NodeId& to) const;
   /// 1 when well, up to max_health_multiplier.
   [[nodiscard]] unsigned health_multiplier() const { return health_.multiplier(); }
@@ -156,6 +157,7 @@ class Swim {
   void lost(const NodeId& id, Instant now, SwimEffects& out);
   void found(const NodeId& id, Instant now, SwimEffects& out);
   void schedule_tick(Instant now);
+  [[nodiscard]] size_t others_alive() const { return alive_count() - (self().present() ? 1 : 0); }
 
   SwimConfig config_;
   Rng rng_;
