@@ -66,7 +66,7 @@ struct SlotView {
 
 enum class ActionKind : uint8_t {
   kStart,    ///< rows 1, 2, 4, and the second copy of a start-first update
-  kRestart,  ///< a copy that backed off starts anew, under a new term
+  kRestart,  ///< a copy that waited out its back-off starts
   kReplace,  ///< stop-first update: stop, then start the open generation in its place
   kStop,     ///< row 7, or a lower copy of my own, or this node leaves
   kYield,    ///< row 5 with its confirmation: a higher copy stays
@@ -79,9 +79,9 @@ enum class ActionKind : uint8_t {
 
 struct Action {
   ActionKind kind = ActionKind::kStart;
-  int row = 0;          ///< of the table; 0: an update, a restart, my own duplicate
-  std::string task_id;  ///< of mine; empty for kStart
-  bool moving = false;  ///< kStart by row 4
+  int row = 0;               ///< of the table; 0: an update, a restart, my own duplicate
+  std::string task_id = {};  ///< of mine; empty for kStart
+  bool moving = false;       ///< kStart by row 4
   std::vector<std::string> asked = {};
   std::vector<Confirmation> confirmations = {};
 };

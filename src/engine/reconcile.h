@@ -81,7 +81,7 @@ class Reconciler {
   void leave(Now now, ReconcileEffects& out);
 
   /// Adopted tasks are published: the node may announce its epoch as `inventory_epoch`.
-  [[nodiscard]] bool inventory_listed() const { return listed_; }
+  [[nodiscard]] bool inventory_listed() const { return announced_; }
   [[nodiscard]] bool engine_up() const { return engine_up_; }
   /// Own tasks that have not ended, by slot, then term.
   [[nodiscard]] std::vector<TaskRecord> tasks() const;
@@ -111,30 +111,41 @@ class Reconciler {
   void look(const SlotKey& slot, Now now, ReconcileEffects& out);
   void look_at_all(Now now, ReconcileEffects& out);
   [[nodiscard]] SlotView view_of(const SlotKey& slot, LocalSlot& local, Instant now);
-  [[nodiscard]] bool can_start(const SlotFacts& facts, const ServiceDoc* service,
-                               const LocalSlot& local, Instant now) const;
-  [[nodiscard]] bool open(const ServiceDoc& service, const SlotKey& slot, LocalSlot& local,
-                          Instant now);
-  [[nodiscard]] std::vector<const TaskRecord*> records_of(const std::string& service) const;
-  void apply(const Action& action, const SlotKey& slot, LocalSlot& local, const SlotView& view,
-             Now now, ReconcileEffects& out);
+  [[nodiscard]] bool can_start(const SlotView& view, LocalSlot& local, Instant now);
+  [[nodiscard]] bool is_open(const ServiceDoc& service, const SlotKey& slot, LocalSlot& local,
+                             Instant now);
+  [[nodiscard]] bool is_finished(const SlotView& view, const LocalSlot& local) const;
+  void apply(const Action& action, const SlotView& view, LocalSlot& local, Now now,
+             ReconcileEffects& out);
+  void restart(Task& task, LocalSlot& local, Now now, ReconcileEffects& out);
   void clear_refusal(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out);
+  void drop_stale_refusal(const SlotKey& slot, LocalSlot& local, Now now, ReconcileEffects& out);
+  void refuse(const TaskRecord& task, LocalSlot& local, Instant now, ReconcileEffects& out);
+  void fire(LocalSlot& local, Now now, ReconcileEffects& out);
+  void start_waiting(LocalSlot& local, Now now, ReconcileEffects& out);
+  void publish_dirty(LocalSlot& local, ReconcileEffects& out);
+  void forget_if_done(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out);
 
   // The life of a task.
-  Task& create(const SlotKey& slot, LocalSlot& local, Term term, bool moving, Now now);
-  void start_waiting(const SlotKey& slot, LocalSlot& local, Now now, ReconcileEffects& out);
-  void stop(Task& task, bool lead, std::string_view why, Now now, ReconcileEffects& out);
+  /// `before`: what it replaces; null if nothing of this host.
+  Task& create(const SlotKey& slot, LocalSlot& local, const TaskRecord* before, Now now);
+  void succeed(const TaskRecord& before, LocalSlot& local, Duration wait, Now now);
+  void stop(LocalSlot& local, const std::string& task_id, bool lead, std::string_view why, Now now,
+            ReconcileEffects& out);
   void send_stop(Task& task, ReconcileEffects& out);
-  /// Moves it into the history; invalidates references to the slot's tasks.
+  /// Moves it into the history, or retracts it if it was never started; invalidates references to
+  /// the slot's tasks.
   void end(LocalSlot& local, const std::string& task_id, TaskState state, Now now,
            ReconcileEffects& out);
-  void exited(LocalSlot& local, Task& task, int32_t exit_code, std::string error, bool container,
-              Now now, ReconcileEffects& out);
-  void start_failed(const SlotKey& slot, LocalSlot& local, Task& task, const TaskFailed& event,
-                    Now now, ReconcileEffects& out);
-  void fire(const SlotKey& slot, LocalSlot& local, Now now, ReconcileEffects& out);
-  void forget_if_done(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out);
-  void publish_dirty(LocalSlot& local, ReconcileEffects& out);
+  /// False if its container is to be kept: the task is finished for good.
+  bool exited(LocalSlot& local, Task& task, int32_t exit_code, std::string error, Now now,
+              ReconcileEffects& out);
+  void start_failed(LocalSlot& local, Task& task, const TaskFailed& event, Now now,
+                    ReconcileEffects& out);
+  void runs(LocalSlot& local, Task& task, Now now, ReconcileEffects& out);
+  void unhealthy(LocalSlot& local, Task& task, Now now, ReconcileEffects& out);
+  void say(const TaskRecord& task, std::string_view action, std::string text,
+           ReconcileEffects& out) const;
 
   void on(const TaskProgress& event, Now now, ReconcileEffects& out);
   void on(const TaskFailed& event, Now now, ReconcileEffects& out);
@@ -145,9 +156,14 @@ class Reconciler {
   void on(const EngineDown& event, Now now, ReconcileEffects& out);
   void on(const Inventory& event, Now now, ReconcileEffects& out);
   void adopt(const ContainerInfo& container, Now now, ReconcileEffects& out);
+  void adopt_unknown(const ContainerInfo& container, Now now, ReconcileEffects& out);
+  void meet_again(const ContainerInfo& container, Now now, ReconcileEffects& out);
 
-  /// The slot of a task of mine that has not ended, or null.
-  LocalSlot* find(const std::string& task_id, SlotKey& slot, Task*& task);
+  struct Found {
+    LocalSlot* local = nullptr;
+    Task* task = nullptr;  ///< null: not one of mine, or ended
+  };
+  [[nodiscard]] Found find(const std::string& task_id);
 
   NodeId self_;
   std::string node_name_;
@@ -155,11 +171,13 @@ class Reconciler {
   Rng rng_;
   Situation situation_;
   std::map<SlotKey, std::vector<PeerCopy>> peers_;                      ///< into situation_.tasks
-  std::map<std::string, std::vector<const TaskRecord*>> peer_records_;  ///< by service
+  std::map<std::string, std::vector<const TaskRecord*>> peer_records_;  ///< by service name
   Slots slots_;
   std::map<std::string, SlotKey> index_;  ///< task id, until it has ended
   bool engine_up_ = false;
-  bool listed_ = false;
+  bool listed_ = false;            ///< since the engine came up last
+  bool announced_ = false;         ///< listed once since boot
+  Instant seen_ = Instant::min();  ///< the latest moment acted upon
   bool stalled_ = false;
   bool leaving_ = false;
 };

@@ -17,7 +17,7 @@ enum class TaskPhase : uint8_t {
   kWaiting,     ///< for its predecessor on this host to be gone
   kStarting,    ///< StartTask sent
   kRunning,     ///< the container runs
-  kBackingOff,  ///< ended by itself; `due` says when it is started anew
+  kBackingOff,  ///< takes the place of one that failed, from `due` on; not started yet
   kLeading,     ///< told to stop at `due`: the news spreads first
   kStopping,    ///< StopTask sent
 };
@@ -33,8 +33,9 @@ struct Task {
   Duration monitor = std::chrono::seconds(5);
   std::vector<std::string> asked;  ///< whom the current ask went to
   bool overlaps = false;           ///< start-first: does not wait for its predecessor
-  bool keep = false;               ///< its container was not removed: evidence that it completed
-  bool dirty = true;               ///< the record is not published as it stands
+  /// kBackingOff after an exit whose service was not known yet: the policy is asked when it is.
+  std::optional<bool> after_success;
+  bool dirty = true;  ///< the record is not published as it stands
 };
 
 /// How often a slot failed on this host lately, and how long to wait for the next try.

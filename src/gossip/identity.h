@@ -45,7 +45,7 @@ class Identity {
 /// once. Bounded: beyond `capacity` the oldest is forgotten, which only costs another check.
 class VerifyCache {
  public:
-  static constexpr size_t kMaxVerified = 8192;
+  static constexpr size_t kMaxVerified = 4096;
 
   explicit VerifyCache(size_t capacity = kMaxVerified) : capacity_(capacity) {}
 

@@ -151,11 +151,12 @@ void Rebalancer::count(const Standing& standing) {
     if (node) ++counts_[*node];
 }
 
-/// Groups are those that run copies or, at some other time, could. Needs `count`.
+/// Groups are of the nodes that may keep copies, so that a copy's leaving removes no group. Needs
+/// `count`.
 PreferenceTree Rebalancer::tree_of(const Standing& standing, const Candidates& candidates) const {
   std::vector<uint8_t> member;
   for (uint32_t i = 0; i < view_.nodes.size(); ++i)
-    member.push_back((candidates.holds[i] != 0 && view_.nodes[i].runs_tasks) || counts_[i] > 0);
+    member.push_back((candidates.holds[i] != 0 && view_.nodes[i].engine.present) || counts_[i] > 0);
   PreferenceTree tree(view_, standing.doc->spec.spread_preferences, member);
   if (tree.leaves() > kMaxGroups) tree = PreferenceTree(view_, {}, member);
   for (uint32_t i = 0; i < view_.nodes.size(); ++i)

@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "gossip/replay_window.h"
 #include "samples.h"
 
 using namespace kith;
@@ -138,4 +139,54 @@ TEST_CASE("seal: no nonce comes twice, and equal texts look different") {
   }
   CHECK(nonces.size() == 1000);
   CHECK(texts.size() == 1000);
+}
+
+TEST_CASE("seal: a newcomer is heard once it proves its boot, and its datagrams only once") {
+  const Identity newcomer = sample::identity(1);
+  const uint64_t from = newcomer.id().short_id();
+  MemberRumor alive = sample::alive(newcomer.id());
+  alive.boot = 1001;
+  newcomer.sign(alive, kCluster);
+  auto sender = sealer(from, alive.boot);
+  auto receiver = sealer(2);
+  ReplayGuard guard;
+  VerifyCache cache;
+
+  const Bytes ping = encode(Message{Ping{7}, 0, {}});
+  const Bytes first = sender.seal(ping, 0);
+  const Bytes second = sender.seal(encode(Message{Ping{8}, 0, {alive}}), 0);
+
+  // Without an alive in it there is nothing to trust yet.
+  auto opened = receiver.open(first).value();
+  CHECK(guard.accept(opened.sender, opened.boot, opened.sequence) == ReplayVerdict::kUnknownBoot);
+
+  opened = receiver.open(second).value();
+  REQUIRE(guard.accept(opened.sender, opened.boot, opened.sequence) == ReplayVerdict::kUnknownBoot);
+  const auto told = std::get<MemberRumor>(decode_message(opened.plain)->rumors.at(0));
+  REQUIRE(told.subject.short_id() == opened.sender);
+  REQUIRE(cache.check(told, kCluster));
+  REQUIRE(guard.learn(opened.sender, told.epoch, told.boot));
+  CHECK(guard.accept(opened.sender, opened.boot, opened.sequence) == ReplayVerdict::kFresh);
+
+  // Both recorded and sent again: the second was handled, the first never was.
+  CHECK(guard.accept(opened.sender, opened.boot, opened.sequence) == ReplayVerdict::kReplay);
+  opened = receiver.open(first).value();
+  CHECK(guard.accept(opened.sender, opened.boot, opened.sequence) == ReplayVerdict::kFresh);
+  CHECK(guard.accept(opened.sender, opened.boot, opened.sequence) == ReplayVerdict::kReplay);
+}
+
+TEST_CASE("seal: a full message makes a datagram within the limit") {
+  Rng rng(9);
+  Disseminator d({}, Rng(1));
+  for (int i = 0; i < 100; ++i) d.spread(sample::random_rumor(rng), Instant{});
+  auto a = sealer(1);
+  size_t largest = 0;
+  for (int i = 0; i < 50; ++i) {
+    Message message{Ping{rng.next()}, rng.next(), {}};
+    d.piggyback(message, Instant{} + std::chrono::seconds(1));
+    const size_t size = a.seal(encode(message), 2).size();
+    REQUIRE(size <= kMaxDatagram);
+    largest = std::max(largest, size);
+  }
+  CHECK(largest > kMaxDatagram - 200);
 }
