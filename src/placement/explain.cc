@@ -224,8 +224,9 @@ std::string Explainer::error(const std::map<std::string, size_t>& reasons) const
   if (reasons.empty()) return "no suitable node (the cluster has none)";
   std::vector<std::pair<size_t, std::string>> most;
   for (const auto& [text, count] : reasons) most.emplace_back(count, text);
-  std::stable_sort(most.begin(), most.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::sort(most.begin(), most.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
   std::string out;
   for (const auto& [count, text] : most)
     out += (out.empty() ? "" : "; ") + nodes_text(count) + ": " + text;
@@ -236,7 +237,7 @@ SlotExplanation Explainer::run(const Ring& ring) {
   SlotExplanation out;
   out.slot = slot_;
   std::vector<const Seat*> seats = seats_of(view_, doc_, slot_.slot);
-  std::stable_sort(seats.begin(), seats.end(), [](const Seat* a, const Seat* b) {
+  std::sort(seats.begin(), seats.end(), [](const Seat* a, const Seat* b) {
     return std::tie(a->term, a->node) > std::tie(b->term, b->node);
   });
   for (const Seat* seat : seats) out.seats.push_back(*seat);

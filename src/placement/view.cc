@@ -22,10 +22,10 @@ bool by_slot_refused(const Refusal& a, const Refusal& b) {
 }  // namespace
 
 void put_in_order(PlacementView& view) {
-  std::stable_sort(view.nodes.begin(), view.nodes.end(), by_id);
-  std::stable_sort(view.services.begin(), view.services.end(), older);
-  std::stable_sort(view.seats.begin(), view.seats.end(), by_slot);
-  std::stable_sort(view.refusals.begin(), view.refusals.end(), by_slot_refused);
+  std::sort(view.nodes.begin(), view.nodes.end(), by_id);
+  std::sort(view.services.begin(), view.services.end(), older);
+  std::sort(view.seats.begin(), view.seats.end(), by_slot);
+  std::sort(view.refusals.begin(), view.refusals.end(), by_slot_refused);
 }
 
 bool in_order(const PlacementView& view) {

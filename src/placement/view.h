@@ -57,7 +57,7 @@ struct PlacementView {
 };
 
 /// Sorts everything into the order stated above, so that a view may be gathered in any order.
-/// Ties (two nodes of one id, two seats of one slot on one node) keep the order they came in.
+/// No two nodes have one id; no two seats or refusals one slot and node.
 void put_in_order(PlacementView& view);
 [[nodiscard]] bool in_order(const PlacementView& view);
 
