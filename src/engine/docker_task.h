@@ -1,0 +1,54 @@
+#pragma once
+
+// What DockerHost knows of one task: for its own sources only.
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "engine/container_spec.h"
+#include "engine/docker_host.h"
+
+namespace kith {
+
+struct DockerHost::Task {
+  enum class Phase : uint8_t { kKnown, kWaiting, kStarting, kRunning, kStopping };
+
+  explicit Task(Loop& loop, std::function<void()> on_retry) : retry(loop, std::move(on_retry)) {}
+
+  std::string id;
+  Phase phase = Phase::kKnown;
+  StartTask start;
+  ContainerSpec spec;
+  std::string container;  ///< its id, or its name until the engine has said the id
+  uint32_t pid = 0;
+  uint64_t process_start = 0;  ///< of /proc/<pid>/stat: a pid may be given anew
+  Duration grace{};
+  int32_t exit_code = 0;
+  bool out_of_memory = false;
+  bool exited_early = false;  ///< ended before its start was answered
+  HttpCall call;
+  Timer retry;
+
+  // A pull.
+  std::string line;
+  std::string pull_error;
+  std::map<std::string, bool> layers;  ///< done or not
+  size_t layers_told = SIZE_MAX;
+};
+
+struct DockerHost::Listing {
+  std::deque<std::string> to_inspect;
+  std::map<std::string, HttpCall> inspecting;
+  std::vector<ContainerInfo> found;
+  HttpCall call;
+};
+
+/// 0 if there is no such process.
+[[nodiscard]] uint64_t process_start_time(uint32_t pid);
+/// What a container inspection says; kInvalid if it is not one of ours.
+[[nodiscard]] Result<ContainerInfo> container_info(const std::string& inspected);
+/// The engine's own words in an error answer, on one line.
+[[nodiscard]] std::string engine_words(const HttpResponse& response);
+
+}  // namespace kith
