@@ -11,12 +11,6 @@ namespace {
 
 constexpr std::string_view kLostPrefix = "lost/";
 
-std::string lost_key(uint64_t id) {
-  std::array<uint8_t, 8> bytes{};
-  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(id >> (56 - 8 * i));
-  return std::string(kLostPrefix) + to_hex(bytes);
-}
-
 bool equal_value(const Document& a, const Document& b) {
   return a.deleted == b.deleted && a.body == b.body;
 }
@@ -37,6 +31,12 @@ Document next_version(std::string_view key, const Document* parent, Stamp stamp,
 }
 
 }  // namespace
+
+std::string lost_key(uint64_t id) {
+  std::array<uint8_t, 8> bytes{};
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(id >> (56 - 8 * i));
+  return std::string(kLostPrefix) + to_hex(bytes);
+}
 
 DocStore::DocStore(const DocStoreConfig& config, Stamp floor) : config_(config), clock_(floor) {}
 

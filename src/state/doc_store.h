@@ -40,6 +40,9 @@ struct Conflict {
 [[nodiscard]] Bytes encode(const Conflict& conflict);
 [[nodiscard]] Result<Conflict> decode_conflict(ByteView bytes);
 
+/// The key under which a conflict's loser travels: `lost/<hex of its id>`.
+[[nodiscard]] std::string lost_key(uint64_t conflict_id);
+
 /// What one or more calls want on disk, as one transaction: Database::write takes it.
 struct StoreBatch {
   struct Row {
@@ -60,7 +63,7 @@ struct StoreBatch {
 
 /// A version that should be told to others: as a RecordRumor if small, else as an OfferRumor.
 struct DocNews {
-  std::string key;       ///< the document's; of a conflict's loser `lost/<hex of its id>`
+  std::string key;       ///< the document's; of a conflict's loser its lost_key
   uint64_t version = 0;  ///< version_digest
   Bytes envelope;
 };
@@ -140,7 +143,7 @@ class DocStore {
 
   /// A live document; null if there is none. Valid until the next change of the store.
   [[nodiscard]] const Document* find(std::string_view key) const;
-  /// As find, tombstones included, and the losers of conflicts by their `lost/<hex of id>`.
+  /// As find, tombstones included, and the losers of conflicts by their lost_key.
   [[nodiscard]] const Document* find_any(std::string_view key) const;
   /// Live documents whose key starts with `prefix`, ordered by key.
   [[nodiscard]] std::vector<const Document*> list(std::string_view prefix) const;

@@ -200,8 +200,12 @@ void SyncSession::compare_documents() {
         record_keys_.push_back(mine->key);
       continue;
     }
-    if (docs_->wants(mine->key, theirs->second)) wants_.push_back(mine->key);
-    if (theirs->second < mine->version) record_keys_.push_back(mine->key);
+    const bool wanted = docs_->wants(mine->key, theirs->second);
+    if (wanted) wants_.push_back(mine->key);
+    if (mine->version < theirs->second) continue;
+    record_keys_.push_back(mine->key);
+    // By the time they answer, mine may have made theirs a conflict over there.
+    if (wanted) wants_.push_back(lost_key(version_digest(mine->key, theirs->second)));
   }
   for (const auto& [key, version] : peer_.docs) {
     if (docs_->find_any(key) != nullptr) continue;
