@@ -16,6 +16,7 @@ namespace kith {
 /// info, so that all views agree. A death counts only if enough distinct members accused.
 class FlapTracker {
  public:
+  /// `config` must outlive this.
   explicit FlapTracker(const SwimConfig& config) : config_(config) {}
 
   /// Any accusation of self, however stale. True if it completed a flap.

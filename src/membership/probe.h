@@ -26,6 +26,7 @@ constexpr size_t kMaxPingsAProbe = 16;
 /// its own low byte, so that a round trip is measured from the very ping that was answered.
 class Prober {
  public:
+  /// `config`, `table` and `health` must outlive this.
   Prober(const SwimConfig& config, const MemberTable& table, Awareness& health, Rng rng);
 
   /// Starts the round's probe: members in a random order, each once a round, the dead and left

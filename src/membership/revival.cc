@@ -54,7 +54,9 @@ std::optional<Revival::Knock> Revival::pop_due(Instant now) {
     if (!fresh) entry.pause = std::min(2 * entry.pause, config_.dead_ping_max);
     const Knock knock{*id, !fresh || entry.knocks % kKnocksARedial == 0};
     ++entry.knocks;
-    deadlines_.set(*id, now + jittered(entry.pause));
+    // So many that a round of all takes longer: then the round is the pause.
+    const Duration round = kSecond * static_cast<int64_t>(dead_.size()) / kKnocksASecond;
+    deadlines_.set(*id, now + jittered(std::max(entry.pause, round)));
     return knock;
   }
   return std::nullopt;

@@ -18,6 +18,7 @@ class Revival {
  public:
   static constexpr unsigned kKnocksASecond = 20;
 
+  /// `config` must outlive this.
   Revival(const SwimConfig& config, Rng rng) : config_(config), rng_(rng) {}
 
   /// The first knock comes after a pause, or `at_once` and with a redial.

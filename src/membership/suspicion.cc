@@ -47,7 +47,7 @@ void Suspicion::extend(Duration lag, Instant now) {
 }
 
 void Suspicion::proof_of_life(Instant now) {
-  not_before_ = now + window_;
+  not_before_ = now + 2 * window_;  // a pause first: not a ping for every ack
   plan(now);
 }
 

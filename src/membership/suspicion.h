@@ -26,7 +26,8 @@ class Suspicion {
   void confirm(Instant now);
   /// This node slept for `lag`, its peers' answers with it.
   void extend(Duration lag, Instant now);
-  /// The suspect answered: no death before another whole window of last pings.
+  /// The suspect answered: no death before a pause as long as the window and then
+  /// another whole window of last pings.
   void proof_of_life(Instant now);
 
   enum class Step { kNothing, kLastPing, kDeclareDead };
