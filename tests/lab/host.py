@@ -227,6 +227,9 @@ class Host:
         return subprocess.Popen([kith_binary(), "events", "-f", "--format", "json"], stdout=subprocess.PIPE, text=True,
                                 stdin=subprocess.DEVNULL, env=os.environ | {"KITH_SOCKET": self.kith_socket})
 
+    def recent_events(self):
+        return [json.loads(line) for line in self.cli("events", "--since", "1h", "--format", "json").splitlines() if line.strip()]
+
     # What this host's agent says
 
     def nodes(self):
