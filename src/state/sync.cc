@@ -167,7 +167,8 @@ void SyncSession::send_summaries() {
     const auto ours = mine.find(node);
     if (theirs != peer_.vectors.end() && ours != mine.end() && theirs->second == ours->second)
       continue;
-    entry(2, SummaryEntry::kNode, [&](wire::Packer& packer) { wire::pack_node(packer, node); });
+    entry(2, SummaryEntry::kNode,
+          [&, &named = node](wire::Packer& packer) { wire::pack_node(packer, named); });
     for (const Observed* record : observed_->kept(node)) {
       entry(5, SummaryEntry::kRecord, [&](wire::Packer& packer) {
         const ObservedVersion version = version_of(*record);
