@@ -129,7 +129,7 @@ class Reconciler {
   // The life of a task.
   /// `before`: what it replaces; null if nothing of this host.
   Task& create(const SlotKey& slot, LocalSlot& local, const TaskRecord* before, Now now);
-  void succeed(const TaskRecord& before, LocalSlot& local, Duration wait, Now now);
+  void succeed(const TaskRecord& before, LocalSlot& local, Duration wait, bool overlaps, Now now);
   void stop(LocalSlot& local, const std::string& task_id, bool lead, std::string_view why, Now now,
             ReconcileEffects& out);
   void send_stop(Task& task, ReconcileEffects& out);
