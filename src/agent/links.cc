@@ -31,7 +31,8 @@ bool Links::send(uint64_t stream, ByteView frame, std::vector<StreamCommand>& ou
 }
 
 void Links::close(uint64_t stream, std::vector<StreamCommand>& out) {
-  if (links_.erase(stream) != 0) out.push_back(StreamClose{stream});
+  if (links_.erase(stream) != 0)
+    out.emplace_back(std::in_place_type<StreamClose>, StreamClose{stream});
 }
 
 void Links::accepted(uint64_t stream, Now now, std::vector<StreamCommand>& out) {
@@ -39,7 +40,7 @@ void Links::accepted(uint64_t stream, Now now, std::vector<StreamCommand>& out) 
                                     [](const auto& item) { return item.first % 2 == 0; });
   if (static_cast<size_t>(served) >= kMaxAccepted) {
     ++counters_.refused_full;
-    out.push_back(StreamClose{stream});
+    out.emplace_back(std::in_place_type<StreamClose>, StreamClose{stream});
     return;
   }
   links_.emplace(stream, Link{LinkPurpose::kServe,
