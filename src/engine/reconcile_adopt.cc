@@ -1,0 +1,155 @@
+// The engine comes and goes; what it runs is adopted.
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/reconcile.h"
+
+namespace kith {
+namespace {
+
+constexpr int32_t kExitKilled = 137;
+
+bool started(const Task& task) {
+  return task.phase != TaskPhase::kWaiting && task.phase != TaskPhase::kBackingOff;
+}
+
+bool finished_for_good(const TaskRecord& task) {
+  return task.state == TaskState::kComplete || task.state == TaskState::kFailed;
+}
+
+}  // namespace
+
+void Reconciler::on(const EngineUp&, Now, ReconcileEffects& out) {
+  engine_up_ = true;
+  listed_ = false;
+  out.commands.push_back(ListTasks{});
+}
+
+void Reconciler::on(const EngineDown& event, Now now, ReconcileEffects& out) {
+  engine_up_ = false;
+  listed_ = false;
+  std::vector<std::string> lost;
+  for (const auto& [id, slot] : index_)
+    if (std::find(event.running.begin(), event.running.end(), id) == event.running.end())
+      lost.push_back(id);
+  for (const std::string& id : lost) {
+    const Found found = find(id);
+    if (found.task == nullptr) continue;
+    if (found.task->record.desired == TaskState::kRunning)
+      found.task->record.error = "engine unreachable: " + event.reason;
+    const bool stopping = found.task->record.desired != TaskState::kRunning;
+    end(*found.local, id, stopping ? TaskState::kShutdown : TaskState::kOrphaned, now, out);
+  }
+  look_at_all(now, out);
+}
+
+void Reconciler::on(const Inventory& event, Now now, ReconcileEffects& out) {
+  std::vector<const ContainerInfo*> order;
+  for (const ContainerInfo& container : event.containers) order.push_back(&container);
+  // What runs comes first, and the newest first, so that what is left over is known as such.
+  const auto runs_now = [](const ContainerInfo* c) {
+    return c->status == ContainerStatus::kRunning || c->status == ContainerStatus::kPaused;
+  };
+  std::stable_sort(order.begin(), order.end(), [&](const auto* a, const auto* b) {
+    if (runs_now(a) != runs_now(b)) return runs_now(a);
+    return a->term != b->term ? a->term > b->term : a->task_id < b->task_id;
+  });
+  for (const ContainerInfo* container : order) adopt(*container, now, out);
+
+  std::vector<std::string> vanished;
+  for (const auto& [id, slot] : index_) {
+    const bool seen = std::any_of(order.begin(), order.end(),
+                                  [&](const ContainerInfo* c) { return c->task_id == id; });
+    if (!seen) vanished.push_back(id);
+  }
+  for (const std::string& id : vanished) {
+    const Found found = find(id);
+    if (found.task == nullptr || !started(*found.task)) continue;
+    if (found.task->phase == TaskPhase::kStarting) continue;  // its container is still to come
+    exited(*found.local, *found.task, kExitKilled, "task: the container is gone", now, out);
+  }
+  listed_ = announced_ = true;
+  look_at_all(now, out);
+}
+
+void Reconciler::adopt(const ContainerInfo& container, Now now, ReconcileEffects& out) {
+  const Found found = find(container.task_id);
+  if (found.task != nullptr)
+    meet_again(container, now, out);
+  else
+    adopt_unknown(container, now, out);
+}
+
+void Reconciler::meet_again(const ContainerInfo& container, Now now, ReconcileEffects& out) {
+  const Found found = find(container.task_id);
+  Task& task = *found.task;
+  if (task.phase == TaskPhase::kStopping) return send_stop(task, out);
+  if (task.phase == TaskPhase::kStarting && container.status == ContainerStatus::kCreated) return;
+  task.record.container_id = container.container_id;
+  task.record.pid = container.pid;
+  task.dirty = true;
+  if (container.status == ContainerStatus::kExited) {
+    const std::string words = exit_words(container.exit_code, false, {});
+    if (exited(*found.local, task, container.exit_code, words, now, out))
+      out.commands.push_back(RemoveTask{.task_id = container.task_id});
+    return;
+  }
+  if (task.phase == TaskPhase::kStarting) {
+    task.phase = TaskPhase::kRunning;
+    task.record.state = TaskState::kRunning;
+  }
+  task.record.health = container.health;
+  runs(*found.local, task, now, out);
+}
+
+void Reconciler::adopt_unknown(const ContainerInfo& container, Now now, ReconcileEffects& out) {
+  const bool exit = container.status == ContainerStatus::kExited;
+  LocalSlot& local = slots_[container.slot];
+  const auto known =
+      std::find_if(local.history.begin(), local.history.end(),
+                   [&](const TaskRecord& task) { return task.id == container.task_id; });
+  if (known != local.history.end()) {
+    if (exit && finished_for_good(*known)) return;
+    if (!exit) local.history.erase(known);  // lost from sight for a while, and runs on
+  }
+  const bool newer = std::any_of(local.history.begin(), local.history.end(),
+                                 [&](const TaskRecord& t) { return t.term >= container.term; });
+  if (container.status == ContainerStatus::kCreated ||
+      (exit && (newer || !local.tasks.empty() || index_.size() >= kMaxLocalTasks))) {
+    out.commands.push_back(RemoveTask{.task_id = container.task_id});
+    return;
+  }
+  Task task;
+  TaskRecord& record = task.record;
+  record.id = container.task_id;
+  record.slot = container.slot;
+  record.service_id = container.service_id;
+  record.generation = container.generation;
+  record.term = container.term;
+  record.node = self_;
+  record.state = TaskState::kRunning;
+  record.image = container.image;
+  record.message = "started";
+  record.container_id = container.container_id;
+  record.pid = container.pid;
+  record.health = container.health;
+  record.created = container.created;
+  record.since = container.started;
+  record.ports = container.ports;
+  task.phase = TaskPhase::kRunning;
+  if (const ServiceDoc* service = service_of(container.slot))
+    task.monitor = service->spec.update.monitor;
+  index_[record.id] = record.slot;
+  Task& adopted = local.tasks.emplace_back(std::move(task));
+  say(adopted.record, "adopted", "term " + std::to_string(container.term), out);
+  if (exit) {
+    const std::string words = exit_words(container.exit_code, false, {});
+    if (exited(local, adopted, container.exit_code, words, now, out))
+      out.commands.push_back(RemoveTask{.task_id = container.task_id});
+    return;
+  }
+  runs(local, adopted, now, out);
+}
+
+}  // namespace kith
