@@ -1,0 +1,337 @@
+#include "engine/reconcile.h"
+
+#include <algorithm>
+
+#include <doctest/doctest.h>
+
+using namespace kith;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+/// One node that knows one service `web` of one slot, and is its target.
+struct Bench {
+  Bench() : reconciler(me(), "pi", {}, Rng(1)) {
+    doc.id = "web-1";
+    doc.name = "web";
+    doc.spec_json = "{}";
+  }
+  static NodeId me() {
+    NodeId id;
+    id.key[0] = 1;
+    return id;
+  }
+  [[nodiscard]] Now clock() const { return {now, {}}; }
+  void begin() { effects = {}; }
+  void tell(const HostEvent& event) {
+    begin();
+    reconciler.handle(event, clock(), effects);
+  }
+  void update() {
+    begin();
+    Situation view;
+    view.synced = synced;
+    if (!removed) view.services["web"] = std::make_shared<const ServiceDoc>(doc);
+    view.slots[slot] = facts;
+    reconciler.update(std::move(view), clock(), effects);
+  }
+  void pass(Duration time) {
+    now += time;
+    begin();
+    reconciler.advance(clock(), effects);
+  }
+  template <class Command>
+  [[nodiscard]] std::vector<Command> sent() const {
+    std::vector<Command> all;
+    for (const HostCommand& command : effects.commands)
+      if (const auto* one = std::get_if<Command>(&command)) all.push_back(*one);
+    return all;
+  }
+  [[nodiscard]] static ContainerInfo container(const std::string& id, Term term,
+                                               ContainerStatus status) {
+    ContainerInfo info;
+    info.container_id = "c-" + id;
+    info.task_id = id;
+    info.slot = {"web", 1, {}};
+    info.service_id = "web-1";
+    info.generation = 1;
+    info.term = term;
+    info.status = status;
+    info.exit_code = status == ContainerStatus::kExited ? 1 : 0;
+    return info;
+  }
+  void up(std::vector<ContainerInfo> containers = {}) {
+    tell(EngineUp{});
+    REQUIRE(sent<ListTasks>().size() == 1);
+    tell(Inventory{std::move(containers)});
+  }
+  /// Runs web.1 and gives its task id.
+  std::string run() {
+    up();
+    facts.target = me();
+    update();
+    REQUIRE(sent<StartTask>().size() == 1);
+    const std::string id = sent<StartTask>()[0].task_id;
+    running(id);
+    return id;
+  }
+  void running(const std::string& id) {
+    TaskProgress progress;
+    progress.task_id = id;
+    progress.state = TaskState::kRunning;
+    progress.container_id = "c-" + id;
+    tell(progress);
+  }
+
+  Instant now{seconds(1000)};
+  ServiceDoc doc;
+  SlotKey slot{"web", 1, {}};
+  SlotFacts facts;
+  bool synced = true;
+  bool removed = false;
+  Reconciler reconciler;
+  ReconcileEffects effects;
+};
+
+}  // namespace
+
+TEST_CASE("reconciler: nothing starts before the inventory, nor before it is synced") {
+  Bench bench;
+  bench.facts.target = Bench::me();
+  bench.update();
+  CHECK(bench.effects.commands.empty());
+  CHECK_FALSE(bench.reconciler.inventory_listed());
+  bench.up();
+  CHECK(bench.sent<StartTask>().size() == 1);
+
+  Bench later;
+  later.facts.target = Bench::me();
+  later.synced = false;
+  later.up();
+  later.update();
+  CHECK(later.effects.commands.empty());
+  later.synced = true;
+  later.update();
+  CHECK(later.sent<StartTask>().size() == 1);
+  later.reconciler.stalled();
+  later.removed = true;
+  later.pass(seconds(10));
+  CHECK(later.effects.commands.empty());
+}
+
+TEST_CASE("reconciler: what runs is adopted as it is, and published before the inventory counts") {
+  Bench bench;
+  bench.synced = false;
+  bench.removed = true;
+  bench.tell(EngineUp{});
+  bench.tell(Inventory{{Bench::container("old", 4, ContainerStatus::kRunning),
+                        Bench::container("half", 5, ContainerStatus::kCreated)}});
+  CHECK(bench.reconciler.inventory_listed());
+  REQUIRE(bench.effects.publish.size() == 1);
+  CHECK(bench.effects.publish[0].id == "old");
+  CHECK(bench.effects.publish[0].term == 4);
+  REQUIRE(bench.sent<RemoveTask>().size() == 1);
+  CHECK(bench.sent<RemoveTask>()[0].task_id == "half");
+  CHECK(bench.sent<StopTask>().empty());
+  bench.update();  // the service is not known, and that means nothing yet
+  bench.pass(seconds(60));
+  CHECK(bench.effects.commands.empty());
+  bench.synced = true;
+  bench.update();
+  bench.pass(seconds(1));
+  REQUIRE(bench.sent<StopTask>().size() == 1);
+  bench.tell(TaskGone{.task_id = "old"});
+  CHECK(bench.reconciler.tasks().empty());
+  CHECK(bench.reconciler.history().empty());
+}
+
+TEST_CASE("reconciler: of two adopted copies the newer stays") {
+  Bench bench;
+  bench.up({Bench::container("low", 1, ContainerStatus::kRunning),
+            Bench::container("high", 2, ContainerStatus::kRunning)});
+  bench.update();
+  bench.pass(seconds(1));
+  REQUIRE(bench.sent<StopTask>().size() == 1);
+  CHECK(bench.sent<StopTask>()[0].task_id == "low");
+}
+
+TEST_CASE("reconciler: a container that dies is replaced at once, then with a growing wait") {
+  Bench bench;
+  const std::string first = bench.run();
+  bench.tell(TaskExited{.task_id = first, .exit_code = 1, .out_of_memory = false, .error = {}});
+  REQUIRE(bench.sent<StartTask>().size() == 1);
+  const StartTask again = bench.sent<StartTask>()[0];
+  CHECK(again.task_id != first);
+  CHECK(again.term == 2);
+  CHECK(bench.sent<RemoveTask>().size() == 1);
+  REQUIRE(bench.reconciler.history().size() == 1);
+  CHECK(bench.reconciler.history()[0].error == "task: non-zero exit (1)");
+  CHECK(bench.reconciler.history()[0].exit_code == 1);
+  CHECK(bench.reconciler.history()[0].desired == TaskState::kShutdown);
+
+  bench.running(again.task_id);
+  bench.tell(
+      TaskExited{.task_id = again.task_id, .exit_code = 1, .out_of_memory = false, .error = {}});
+  CHECK(bench.sent<StartTask>().empty());
+  REQUIRE(bench.reconciler.tasks().size() == 1);
+  CHECK(bench.reconciler.tasks()[0].backing_off);
+  CHECK(bench.reconciler.tasks()[0].error == "task: non-zero exit (1)");
+  CHECK(bench.reconciler.tasks()[0].message == "restarting in 2 s (failure 2)");
+  const Instant due = bench.reconciler.next_deadline();
+  CHECK(due >= bench.now + seconds(1));
+  bench.pass(due - bench.now);
+  CHECK(bench.sent<StartTask>().size() == 1);
+}
+
+TEST_CASE("reconciler: a loop of failures keeps five ended tasks, and no more") {
+  Bench bench;
+  std::string id = bench.run();
+  for (int i = 0; i < 12; ++i) {
+    bench.tell(TaskExited{.task_id = id, .exit_code = 3, .out_of_memory = false, .error = {}});
+    while (bench.sent<StartTask>().empty()) {
+      REQUIRE(bench.reconciler.next_deadline() != kNever);
+      bench.pass(bench.reconciler.next_deadline() - bench.now);
+    }
+    id = bench.sent<StartTask>()[0].task_id;
+    bench.running(id);
+  }
+  CHECK(bench.reconciler.history().size() == kMaxHistory);
+  CHECK(bench.reconciler.tasks().size() == 1);
+}
+
+TEST_CASE("reconciler: on-failure lets a success be") {
+  Bench bench;
+  bench.doc.spec.restart.condition = RestartCondition::kOnFailure;
+  const std::string id = bench.run();
+  bench.tell(TaskExited{.task_id = id, .exit_code = 0, .out_of_memory = false, .error = {}});
+  bench.update();
+  bench.pass(seconds(100));
+  CHECK(bench.effects.commands.empty());
+  REQUIRE(bench.reconciler.history().size() == 1);
+  CHECK(bench.reconciler.history()[0].state == TaskState::kComplete);
+}
+
+TEST_CASE("row 8: three starts that fail refuse the slot, until the generation changes") {
+  Bench bench;
+  bench.up();
+  bench.facts.target = Bench::me();
+  bench.update();
+  for (int i = 0; i < 3; ++i) {
+    while (bench.sent<StartTask>().empty())
+      bench.pass(bench.reconciler.next_deadline() - bench.now);
+    bench.tell(TaskFailed{.task_id = bench.sent<StartTask>()[0].task_id,
+                          .phase = TaskState::kPreparing,
+                          .error = "No such image: web:9"});
+    CHECK(bench.effects.refuse.size() == (i == 2 ? 1 : 0));
+  }
+  CHECK(bench.effects.refuse[0].reason == "No such image: web:9");
+  CHECK(bench.reconciler.tasks().empty());
+  bench.update();
+  bench.pass(seconds(300));
+  CHECK(bench.effects.commands.empty());
+  SUBCASE("a new generation") {
+    bench.doc.generation = 2;
+    bench.update();
+    CHECK(bench.effects.unrefuse.size() == 1);
+    CHECK(bench.sent<StartTask>().size() == 1);
+  }
+  SUBCASE("all refused: tried again after a wait, and refused after one failure") {
+    bench.facts.all_refused = true;
+    bench.update();
+    REQUIRE(bench.sent<StartTask>().size() == 1);
+    const std::string id = bench.sent<StartTask>()[0].task_id;
+    bench.tell(TaskFailed{.task_id = id, .phase = TaskState::kPreparing, .error = "still none"});
+    CHECK(bench.effects.refuse.size() == 1);
+    CHECK(bench.sent<StartTask>().empty());
+    bench.pass(seconds(19));
+    CHECK(bench.sent<StartTask>().empty());
+    bench.pass(seconds(1));
+    CHECK(bench.sent<StartTask>().size() == 1);
+  }
+}
+
+TEST_CASE("reconciler: a stop lets the news spread first") {
+  Bench bench;
+  const std::string id = bench.run();
+  bench.removed = true;
+  bench.doc.spec.stop_grace = seconds(3);
+  bench.update();
+  CHECK(bench.sent<StopTask>().empty());
+  REQUIRE(bench.effects.publish.size() == 1);
+  CHECK(bench.effects.publish[0].desired == TaskState::kShutdown);
+  CHECK(bench.reconciler.next_deadline() == bench.now + seconds(1));
+  bench.pass(seconds(1));
+  CHECK(bench.sent<StopTask>().size() == 1);
+  bench.tell(TaskGone{.task_id = id});
+  CHECK(bench.effects.retract == std::vector<std::string>{id});
+  CHECK(bench.reconciler.next_deadline() == kNever);
+}
+
+TEST_CASE("reconciler: with the engine away what runs stays, what does not is free") {
+  Bench bench;
+  const std::string id = bench.run();
+  bench.tell(EngineDown{.reason = "refused", .running = {id}});
+  CHECK(bench.effects.publish.empty());
+  CHECK(bench.reconciler.tasks().size() == 1);
+  SUBCASE("back with it running: nothing happens") {
+    bench.up({Bench::container(id, 1, ContainerStatus::kRunning)});
+    CHECK(bench.effects.commands.empty());
+    CHECK(bench.reconciler.tasks()[0].id == id);
+  }
+  SUBCASE("back without it: replaced, once") {
+    bench.up();
+    CHECK(bench.sent<StartTask>().size() == 1);
+  }
+  SUBCASE("its process ended meanwhile") {
+    bench.tell(EngineDown{.reason = "refused", .running = {}});
+    REQUIRE(bench.effects.publish.size() == 1);
+    CHECK(bench.effects.publish[0].state == TaskState::kOrphaned);
+    CHECK(bench.effects.commands.empty());
+    bench.up({Bench::container(id, 1, ContainerStatus::kExited)});
+    CHECK(bench.sent<StartTask>().size() == 1);
+    CHECK(bench.sent<RemoveTask>().size() == 1);
+  }
+}
+
+TEST_CASE("reconciler: an unhealthy container is stopped and replaced") {
+  Bench bench;
+  const std::string id = bench.run();
+  bench.tell(TaskHealth{.task_id = id, .health = Health::kUnhealthy});
+  REQUIRE(bench.sent<StopTask>().size() == 1);
+  CHECK(bench.sent<StartTask>().empty());
+  bench.tell(TaskGone{.task_id = id});
+  CHECK(bench.sent<StartTask>().size() == 1);
+  CHECK(bench.reconciler.history()[0].state == TaskState::kFailed);
+}
+
+TEST_CASE("reconciler: leaving stops everything and starts nothing more") {
+  Bench bench;
+  const std::string id = bench.run();
+  bench.begin();
+  bench.reconciler.leave(bench.clock(), bench.effects);
+  bench.pass(seconds(1));
+  CHECK(bench.sent<StopTask>().size() == 1);
+  bench.tell(TaskGone{.task_id = id});
+  CHECK(bench.effects.commands.empty());
+  CHECK(bench.reconciler.tasks().empty());
+}
+
+TEST_CASE("reconciler: a stop-first update starts the new when the old is gone") {
+  Bench bench;
+  const std::string id = bench.run();
+  bench.doc.generation = 2;
+  bench.doc.previous_generation = 1;
+  bench.doc.previous_json = "{}";
+  bench.update();
+  CHECK(bench.reconciler.tasks().size() == 2);
+  bench.pass(seconds(1));
+  REQUIRE(bench.sent<StopTask>().size() == 1);
+  bench.tell(TaskGone{.task_id = id});
+  REQUIRE(bench.sent<StartTask>().size() == 1);
+  CHECK(bench.sent<StartTask>()[0].generation == 2);
+  bench.running(bench.sent<StartTask>()[0].task_id);
+  CHECK_FALSE(bench.reconciler.tasks()[0].stable);
+  bench.pass(seconds(5));
+  CHECK(bench.reconciler.tasks()[0].stable);
+}
