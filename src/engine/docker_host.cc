@@ -214,7 +214,8 @@ void DockerHost::event_line(std::string_view line) {
 
 void DockerHost::run(HostCommand command) {
   if (auto* start = std::get_if<StartTask>(&command)) {
-    begin(task_of(start->task_id), std::move(*start));
+    Task& task = task_of(start->task_id);
+    begin(task, std::move(*start));
   } else if (const auto* stop = std::get_if<StopTask>(&command)) {
     begin_stop(task_of(stop->task_id), stop->grace);
   } else if (const auto* gone_by_itself = std::get_if<RemoveTask>(&command)) {
