@@ -66,7 +66,7 @@ class DockerHost {
   void failed(Task& task, TaskState phase, std::string error);
   void begin_stop(Task& task, Duration grace);
   void remove(Task& task);
-  void gone(const std::string& id);
+  void gone(std::string id);
 
   // docker_list.cc
   void list();

@@ -72,14 +72,14 @@ DockerHost::Task& DockerHost::task_of(const std::string& id) {
   return *slot;
 }
 
-void DockerHost::gone(const std::string& id) {
+void DockerHost::gone(std::string id) {
   const auto at = tasks_.find(id);
   if (at == tasks_.end()) return;
   const int32_t exit_code = at->second->exit_code;
   const bool held_a_place = at->second->phase == Task::Phase::kStarting;
   tasks_.erase(at);
   if (held_a_place) --starting_;
-  tell(TaskGone{id, exit_code});
+  tell(TaskGone{std::move(id), exit_code});
   start_waiting();
 }
 
