@@ -1,0 +1,86 @@
+#include "fake_disk.h"
+
+#include <cassert>
+#include <cstdlib>
+#include <utility>
+
+namespace kith::sim {
+
+void FakeDisk::write(Persist persist, Written written) {
+  waiting_.push_back({std::move(persist), std::move(written)});
+  if (waiting_.size() == 1) begin();
+}
+
+void FakeDisk::begin() {
+  const Duration takes =
+      least_ +
+      Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(spread_.count()) + 1)));
+  queue_->after(takes, [this, life = life_] {
+    if (life != life_) return;
+    Waiting done = std::move(waiting_.front());
+    waiting_.pop_front();
+    if (!waiting_.empty()) begin();
+    if (full_) {
+      done.written(done.persist.id,
+                   fail(ErrorCode::kUnavailable, "state.db: database or disk is full"));
+      return;
+    }
+    apply(done.persist.batch);
+    done.written(done.persist.id, {});
+  });
+}
+
+void FakeDisk::crash() {
+  ++life_;
+  // In their order: a later one is never there without the earlier.
+  while (!waiting_.empty() && !full_ && rng_.chance(1, 2)) {
+    apply(waiting_.front().persist.batch);
+    waiting_.pop_front();
+  }
+  waiting_.clear();
+}
+
+void FakeDisk::apply(const StoreBatch& batch) {
+  ++writes_;
+  for (const StoreBatch::Row& row : batch.documents) documents_[row.key] = row.envelope;
+  for (const std::string& key : batch.purged) documents_.erase(key);
+  for (const Conflict& conflict : batch.conflicts) conflicts_[conflict.id()] = encode(conflict);
+  for (const uint64_t id : batch.settled) conflicts_.erase(id);
+  if (batch.horizon) horizon_ = *batch.horizon;
+  if (batch.last_stamp) last_stamp_ = *batch.last_stamp;
+  for (const auto& [key, value] : batch.meta) {
+    if (value.empty())
+      meta_.erase(key);
+    else
+      meta_[key] = value;
+  }
+}
+
+LoadedState FakeDisk::load() const {
+  LoadedState state;
+  for (const auto& [key, envelope] : documents_) {
+    auto document = decode_document(envelope);
+    assert(document);
+    state.documents.push_back(std::move(*document));
+  }
+  for (const auto& [id, record] : conflicts_) {
+    auto conflict = decode_conflict(record);
+    assert(conflict);
+    state.conflicts.push_back(std::move(*conflict));
+  }
+  state.horizon = horizon_;
+  state.last_stamp = last_stamp_;
+  state.meta = meta_;
+  return state;
+}
+
+Epoch FakeDisk::next_epoch() {
+  Epoch epoch = 1;
+  if (const auto at = meta_.find("epoch"); at != meta_.end())
+    epoch = std::strtoull(std::string(as_text(at->second)).c_str(), nullptr, 10) + 1;
+  const std::string text = std::to_string(epoch);
+  meta_["epoch"] = Bytes(text.begin(), text.end());
+  return epoch;
+}
+
+}  // namespace kith::sim
