@@ -23,7 +23,7 @@ bool finished_for_good(const TaskRecord& task) {
 void Reconciler::on(const EngineUp&, Now, ReconcileEffects& out) {
   engine_up_ = true;
   listed_ = false;
-  out.commands.push_back(ListTasks{});
+  out.commands.emplace_back(std::in_place_type<ListTasks>);
 }
 
 void Reconciler::on(const EngineDown& event, Now now, ReconcileEffects& out) {
