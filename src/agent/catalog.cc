@@ -50,6 +50,15 @@ void Catalog::observed_changed(const ObservedStore& observed, const NodeId& node
   }
 }
 
+std::shared_ptr<const TaskRecord> Catalog::task(const NodeId& node, const std::string& key) const {
+  const auto of_node = tasks_.find(node);
+  const size_t slash = key.rfind('/');
+  if (of_node == tasks_.end() || slash == std::string::npos) return nullptr;
+  const auto at = of_node->second.find(key.substr(slash + 1));
+  return at == of_node->second.end() || task_key(node, at->first) != key ? nullptr
+                                                                         : at->second.record;
+}
+
 const NodeInfo* Catalog::info(const NodeId& node) const {
   const auto at = infos_.find(node);
   return at == infos_.end() ? nullptr : &at->second;

@@ -34,6 +34,9 @@ class Catalog {
   [[nodiscard]] const std::map<NodeId, Tasks>& tasks() const { return tasks_; }
   [[nodiscard]] const std::map<NodeId, Refusals>& refusals() const { return refusals_; }
 
+  /// The task record under a key of the observed store; null if it is none, or not there.
+  [[nodiscard]] std::shared_ptr<const TaskRecord> task(const NodeId& node,
+                                                       const std::string& key) const;
   [[nodiscard]] const NodeInfo* info(const NodeId& node) const;
   /// Name of a node as it says itself, else as the roster remembers it, else its id.
   [[nodiscard]] std::string name_of(const NodeId& node) const;

@@ -1,6 +1,7 @@
 #include "agent/node.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/hash.h"
@@ -240,7 +241,10 @@ void Node::apply(const ObservedEffects& effects, Now now) {
   tell(effects, now);
   for (const ObservedChange& change : effects.changed) {
     dirty_ = true;
+    const auto before = catalog_.task(change.node, change.key);
     catalog_.observed_changed(observed_, change.node, change.key);
+    if (const auto after = catalog_.task(change.node, change.key))
+      note_task(before.get(), *after, now);
     if (change.key != node_info_key(change.node)) continue;
     const NodeInfo* info = catalog_.info(change.node);
     if (info == nullptr || info->inventory_epoch == 0) continue;
@@ -391,10 +395,28 @@ void Node::carry_out(ReconcileEffects& effects, Now now) {
     observed_.retract(refused_key(self(), slot), now.mono, said);
   apply(said, now);
   for (HostCommand& command : effects.commands) out_.commands.push_back(std::move(command));
-  for (SlotEvent& event : effects.events) {
-    note("task", event.action, event.task_id, event.slot.text(), event.text, now,
+  for (const SlotEvent& event : effects.events) {
+    // Changes of state are told from the records, of every node alike.
+    constexpr std::array<std::string_view, 4> kSteps = {"ask", "stop", "refused", "adopted"};
+    if (std::find(kSteps.begin(), kSteps.end(), event.action) == kSteps.end()) continue;
+    std::string text = event.slot.text() + " on " + setup_.name + ": " + event.action;
+    if (!event.text.empty()) text += ", " + event.text;
+    note("task", event.action, event.task_id, event.slot.text(), std::move(text), now,
          {{"node", setup_.name}});
   }
+}
+
+/// Tells what became of a task on any node; `before` is what its record said until now.
+void Node::note_task(const TaskRecord* before, const TaskRecord& after, Now now) {
+  const bool worth = after.state >= TaskState::kStarting || !after.error.empty();
+  const bool news = before == nullptr || before->state != after.state;
+  if (!synced_ || !worth || !news) return;
+  const std::string state(to_string(after.state));
+  const std::string node = after.node == self() ? setup_.name : catalog_.name_of(after.node);
+  std::string text = after.slot.text() + " " + state + " on " + node;
+  if (!after.error.empty()) text += ": " + after.error;
+  if (after.backing_off) text += ", " + after.message;
+  note("task", state, after.id, after.slot.text(), std::move(text), now, {{"node", node}});
 }
 
 void Node::host(const HostEvent& event, Now now, NodeEffects& out) {

@@ -208,6 +208,7 @@ class Node final : private LinkHandler, private SyncSink {
   void settle_synced(Now now);
   void housekeep(Now now);
   void drain(NodeEffects& out);
+  void note_task(const TaskRecord* before, const TaskRecord& after, Now now);
   void note(std::string type, std::string action, std::string id, std::string name,
             std::string text, Now now, std::map<std::string, std::string> attributes = {});
 
