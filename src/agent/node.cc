@@ -126,7 +126,11 @@ void Node::member_event(const MemberEvent& event, Now now) {
       const bool joined = event.kind == MemberEventKind::kJoined;
       say(joined ? "join" : "return", "node " + name + (joined ? " joined" : " is back"));
       remember_alive(event.node);
-      if (synced_) sync_wanted_.insert(event.node);
+      if (synced_) {  // at once: what each side did while they were apart
+        sync_wanted_.insert(event.node);
+        sync_not_before_ =
+            std::min(sync_not_before_, now.mono + std::chrono::milliseconds(rng_.below(50)));
+      }
       break;
     }
     case MemberEventKind::kRestarted:

@@ -123,6 +123,7 @@ class Node final : private LinkHandler, private SyncSink {
   static constexpr Duration kLonely = std::chrono::seconds(3);
   static constexpr Duration kCalm = std::chrono::seconds(2);
   static constexpr Duration kSyncInterval = std::chrono::seconds(30);
+  static constexpr Duration kSeedPause = std::chrono::milliseconds(100);
   static constexpr Duration kSyncPause = std::chrono::seconds(5);
 
  private:
@@ -132,7 +133,7 @@ class Node final : private LinkHandler, private SyncSink {
     bool self = false;
     uint64_t stream = 0;
     Instant next = Instant::min();
-    Duration pause = std::chrono::milliseconds(500);
+    Duration pause = kSeedPause;
     std::string fault{};  ///< of the last try, if nothing has come of any since
   };
   /// A link's business beyond its secrecy.

@@ -328,7 +328,7 @@ void Node::exchange_over(uint64_t stream, Now now) {
   for (Seed& seed : seeds_)
     if (seed.stream == stream) {
       seed.stream = 0;
-      seed.pause = std::chrono::milliseconds(500);
+      seed.pause = kSeedPause;
       seed.fault.clear();
     }
   if (purpose != LinkPurpose::kServe) {
