@@ -22,14 +22,19 @@ def shown(command, output):
 
 
 class Events:
-    """Prints what one host's `kith events -f` says, with the seconds since `mark()`."""
+    """Prints what the hosts' `kith events -f` say, with the seconds since `mark()`.
 
-    def __init__(self, host):
-        self.process = host.events()
-        self.zero = time.monotonic()
+    Of the nodes, what the first host says; of the tasks, what each host says of its own.
+    """
+
+    def __init__(self, hosts):
+        self.zero = 0.0
         self.muted = True
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.processes = [host.events() for host in hosts]
+        self.readers = [threading.Thread(target=self._read, args=(process, host.name, index == 0), daemon=True)
+                        for index, (host, process) in enumerate(zip(hosts, self.processes))]
+        for reader in self.readers:
+            reader.start()
 
     def mark(self):
         self.zero = time.monotonic()
@@ -38,20 +43,25 @@ class Events:
     def mute(self):
         self.muted = True
 
-    def _read(self):
-        for line in self.process.stdout:
+    def _read(self, process, host, first):
+        for line in process.stdout:
             seconds = time.monotonic() - self.zero
             if self.muted or not line.strip():
                 continue
             event = json.loads(line)
-            if event["type"] == "node" or event["action"] in ("starting", "running", "shutdown", "removed"):
-                print(f"  {seconds:6.2f} s  {event['text'] or event['type'] + ' ' + event['name'] + ' ' + event['action']}", flush=True)
+            if event["type"] == "task" and event["action"] in ("running", "shutdown", "failed"):
+                ended = {"running": "runs on", "shutdown": "ends on", "failed": "fails on"}[event["action"]]
+                print(f"  {seconds:6.2f} s  {event['name']} {ended} {host}", flush=True)
+            elif first and event["type"] == "node":
+                print(f"  {seconds:6.2f} s  {event['text']}", flush=True)
 
     def close(self):
-        self.process.terminate()
-        self.process.wait()
-        self.reader.join(2)
-        self.process.stdout.close()
+        for process in self.processes:
+            process.terminate()
+            process.wait()
+        for reader, process in zip(self.readers, self.processes):
+            reader.join(2)
+            process.stdout.close()
 
 
 def spread(lab):
@@ -81,7 +91,7 @@ def play(lab):
 
     victim = NAMES[2]
     survivors = lab.others(victim)
-    events = Events(lab[NAMES[0]])
+    events = Events(list(lab))
     try:
         title(f"the cable of {victim} is cut; what {NAMES[0]} says, in seconds since")
         time.sleep(0.3)  # the reader of events has connected

@@ -74,7 +74,7 @@ def wait_for(condition, timeout, what="", every=0.05):
             value = condition()
             if value:
                 return value
-        except (OSError, LookupError, ValueError, subprocess.SubprocessError) as caught:
+        except Exception as caught:  # a refused connection, an answer that is not there yet
             value, error = None, caught
         if time.monotonic() > deadline:
             last = repr(error) if error else repr(value)

@@ -160,7 +160,7 @@ def an_unknown_image_fails_alone(lab):
 
     wait_for(said, 30, "the registry's words")
     lab["h3"].kith_docker("service", "rm", "ghost")
-    assert lab["h1"].services() == ["web"]
+    wait_for(lambda: all(host.services() == ["web"] for host in lab), 5)
 
 
 @case(hosts=3)

@@ -39,13 +39,14 @@ def every_socket_gives_the_same_answers(lab):
 def create_scale_update_and_rm_print_what_they_print_against_swarm(lab):
     host = lab["h2"]
     out = host.kith_docker("service", "create", "--name", "web", "--replicas", "3", lab.image)
-    assert "Service converged" in out or "Service web converged" in out, out
+    assert re.search(r"verify: Service (\w+ )?converged", out), out
+    assert "task failure" not in out, out
     assert "3 out of 3 tasks" in out, out
     out = host.kith_docker("service", "scale", "web=5")
-    assert "web scaled to 5" in out and "onverged" in out, out
+    assert "web scaled to 5" in out and "converged" in out, out
     assert lab.running("web") == 5
     out = lab["h1"].kith_docker("service", "update", "--env-add", "COLOUR=blue", "web")
-    assert "onverged" in out, out
+    assert "converged" in out, out
     wait_each_once(lab, "web", 5, 20)
     for each in lab:
         for container in each.engine.containers("web"):
