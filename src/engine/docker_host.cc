@@ -13,10 +13,10 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kNewestMinor = 45;  // of API 1.x that this was written against
-constexpr Duration kFirstPause = std::chrono::milliseconds(250);
-constexpr Duration kLongestPause = std::chrono::seconds(2);
 constexpr Duration kReachTime = std::chrono::seconds(5);
-constexpr Duration kWatchInterval = std::chrono::seconds(1);
+constexpr Duration kWatchInterval = std::chrono::milliseconds(500);
+constexpr Duration kPulseInterval = std::chrono::seconds(10);
+constexpr Duration kPulseTime = std::chrono::seconds(8);  // a busy engine may be slow
 constexpr size_t kMaxAnswer = 64u << 20;
 
 int minor_of(const std::string& version) {
@@ -43,9 +43,9 @@ DockerHost::DockerHost(Loop& loop, std::string socket, OnEvent on_event)
     : loop_(loop),
       client_(loop, StreamAddress::local(std::move(socket))),
       on_event_(std::move(on_event)),
-      pause_(kFirstPause),
       retry_(loop, [this] { reach(); }),
-      watch_(loop, [this] { watch_processes(); }) {}
+      watch_(loop, [this] { watch_processes(); }),
+      pulse_(loop, [this] { check_pulse(); }) {}
 
 DockerHost::~DockerHost() {
   *here_ = false;
@@ -65,7 +65,8 @@ HttpCall DockerHost::ask(std::string method, std::string path, std::string body,
                          Answer answer) {
   HttpRequest request;
   request.method = std::move(method);
-  request.target = prefix_ + path;
+  // The ping tells the version, so it carries none.
+  request.target = path == "/_ping" ? path : prefix_ + path;
   request.headers.add("Host", "docker");
   if (!body.empty()) request.headers.add("Content-Type", "application/json");
   request.body = std::move(body);
@@ -78,12 +79,11 @@ HttpCall DockerHost::ask(std::string method, std::string path, std::string body,
 // --- Reaching the engine -----------------------------------------------------------------------
 
 void DockerHost::reach() {
-  prefix_.clear();
   probe_ = ask("GET", "/_ping", "", kReachTime, [this](Result<HttpResponse> answer) {
     if (!answer) return lost(answer.error().message);
     if (answer->status != 200) return lost("/_ping: " + engine_words(*answer));
     const int minor = minor_of(answer->headers.get("Api-Version"));
-    if (minor > 0) prefix_ = "/v1." + std::to_string(std::min(minor, kNewestMinor));
+    prefix_ = minor > 0 ? "/v1." + std::to_string(std::min(minor, kNewestMinor)) : "";
     probe_ = ask("GET", "/info", "", kReachTime, [this](Result<HttpResponse> info) {
       if (!info) return lost(info.error().message);
       if (info->status != 200) return lost("/info: " + engine_words(*info));
@@ -113,10 +113,14 @@ void DockerHost::take_info(const std::string& body) {
   up.nano_cpus = number_at(info, "NCPU") * 1'000'000'000;
   up.memory_bytes = number_at(info, "MemTotal");
   up.name = string_at(info, "Name");
+  follow_events(std::move(up));
+}
 
+void DockerHost::follow_events(EngineUp up) {
   HttpRequest request;
   const std::string filters =
-      R"({"type":["container"],"label":[")" + std::string(kTaskLabel) + R"("]})";
+      R"({"type":["container"],"event":["die","oom","destroy","health_status"],"label":[")" +
+      std::string(kTaskLabel) + R"("]})";
   request.target = prefix_ + "/events?filters=" + percent_encode(filters);
   request.headers.add("Host", "docker");
   HttpLimits limits;
@@ -125,12 +129,7 @@ void DockerHost::take_info(const std::string& body) {
   HttpClient::StreamCallbacks callbacks;
   callbacks.on_head = [this, up = std::move(up)](const HttpResponseHead& head) {
     if (head.status != 200) return;  // on_end follows
-    up_ = true;
-    was_reached_ = true;
-    pause_ = kFirstPause;
-    down_reason_.clear();
-    watch_.stop();
-    tell(up);
+    come_up(up);
   };
   callbacks.on_data = [this](ByteView data) {
     event_buffer_ += as_text(data);
@@ -146,9 +145,30 @@ void DockerHost::take_info(const std::string& body) {
     // Most often it restarts: ask at once, and say that it is down only if it does not answer.
     up_ = false;
     down_reason_ = why;
+    stop_pulse();
     retry_.start(Duration::zero());
   };
   events_ = client_.stream(std::move(request), limits, std::move(callbacks));
+}
+
+void DockerHost::come_up(const EngineUp& up) {
+  up_ = true;
+  watch_.stop();
+  pulse_.start_repeating(kPulseInterval);
+  tell(up);
+  resume_stops();
+}
+
+void DockerHost::stop_pulse() {
+  pulse_.stop();
+  pulse_call_.cancel();
+}
+
+// A frozen engine closes nothing: its event stream is just silent.
+void DockerHost::check_pulse() {
+  pulse_call_ = ask("GET", "/_ping", "", kPulseTime, [this](const Result<HttpResponse>& answer) {
+    if (!answer) lost(answer.error().message);
+  });
 }
 
 void DockerHost::lost(const std::string& reason) {
@@ -156,6 +176,7 @@ void DockerHost::lost(const std::string& reason) {
   down_reason_ = reason;
   events_.cancel();
   listing_.reset();
+  stop_pulse();
   retry_.start(pause_);
   pause_ = std::min<Duration>(pause_ * 2, kLongestPause);
   if (watch_.active()) return;
@@ -186,27 +207,32 @@ void DockerHost::event_line(std::string_view line) {
   const auto at = tasks_.find(id);
   if (at == tasks_.end()) return;
   Task& task = *at->second;
-  // A newer container of the same task may be there already.
-  if (task.phase == Task::Phase::kRunning && string_at(*actor, "ID") != task.container) return;
+  const std::string container = string_at(*actor, "ID");
+  if (container != task.container) return;  // one before it
   const std::string action = string_at(event, "Action");
   if (action == "oom") {
     task.out_of_memory = true;
   } else if (action == "die") {
-    const std::string code = string_at(*attributes, "exitCode");
-    std::from_chars(code.data(), code.data() + code.size(), task.exit_code);
-    task.pid = 0;
-    if (task.phase == Task::Phase::kStarting) {
-      task.exited_early = true;
-    } else if (task.phase == Task::Phase::kRunning) {
-      task.phase = Task::Phase::kKnown;
-      tell(TaskExited{id, task.exit_code, task.out_of_memory, {}});
-    }
-  } else if (action.starts_with("health_status")) {
+    on_end_of(task, container, string_at(*attributes, "exitCode"));
+  } else if (action == "health_status: healthy" || action == "health_status: unhealthy") {
     const bool healthy = action.ends_with(" healthy");
-    tell(TaskHealth{id, healthy ? Health::kHealthy : Health::kUnhealthy});
+    if (task.phase == Task::Phase::kStarting || task.phase == Task::Phase::kRunning)
+      tell(TaskHealth{id, healthy ? Health::kHealthy : Health::kUnhealthy});
   } else if (action == "destroy" &&
              (task.phase == Task::Phase::kRunning || task.phase == Task::Phase::kKnown)) {
     gone(id);
+  }
+}
+
+void DockerHost::on_end_of(Task& task, const std::string& container, std::string_view code) {
+  std::from_chars(code.data(), code.data() + code.size(), task.exit_code);
+  task.pid = 0;
+  if (listing_) listing_->ended[container] = task.exit_code;
+  if (task.phase == Task::Phase::kStarting) {
+    task.exited_early = true;
+  } else if (task.phase == Task::Phase::kRunning) {
+    task.phase = Task::Phase::kKnown;
+    tell(TaskExited{task.id, task.exit_code, task.out_of_memory, {}});
   }
 }
 
@@ -216,13 +242,10 @@ void DockerHost::run(HostCommand command) {
   if (auto* start = std::get_if<StartTask>(&command)) {
     Task& task = task_of(start->task_id);
     begin(task, std::move(*start));
-  } else if (const auto* stop = std::get_if<StopTask>(&command)) {
-    begin_stop(task_of(stop->task_id), stop->grace);
-  } else if (const auto* gone_by_itself = std::get_if<RemoveTask>(&command)) {
-    Task& task = task_of(gone_by_itself->task_id);
-    task.phase = Task::Phase::kStopping;
-    task.grace = Duration::zero();
-    remove(task);
+  } else if (const auto* stopping = std::get_if<StopTask>(&command)) {
+    stop(task_of(stopping->task_id), stopping->grace);
+  } else if (const auto* ended = std::get_if<RemoveTask>(&command)) {
+    stop(task_of(ended->task_id), Duration::zero());
   } else {
     list();
   }

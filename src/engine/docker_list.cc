@@ -12,7 +12,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr Duration kListTime = std::chrono::seconds(30);
-constexpr Duration kListRetry = std::chrono::milliseconds(500);
 
 const Json& at(const Json& object, const char* key) {
   static const Json kNothing;
@@ -111,48 +110,68 @@ Result<ContainerInfo> container_info(const std::string& inspected) {
 }
 
 void DockerHost::list() {
+  if (!up_) return;  // EngineUp follows, and is answered by asking again
   listing_ = std::make_unique<Listing>();
   const std::string filters = R"({"label":[")" + std::string(kTaskLabel) + R"("]})";
   listing_->call = ask("GET", "/containers/json?all=1&filters=" + percent_encode(filters), "",
                        kListTime, [this](Result<HttpResponse> answer) {
-                         if (!answer || answer->status != 200) {
-                           listing_.reset();
-                           // The engine answers, but not this: reach it anew, and be asked again.
-                           up_ = false;
-                           retry_.start(kListRetry);
-                           return;
-                         }
-                         const Json all = Json::parse(answer->body, nullptr, false);
-                         if (all.is_array())
-                           for (const Json& one : all)
-                             listing_->to_inspect.push_back(text(at(one, "Id")));
-                         inspect_next();
+                         if (!answer) return lost(answer.error().message);
+                         if (answer->status != 200)
+                           return lost("container list: " + engine_words(*answer));
+                         listed(answer->body);
                        });
+}
+
+void DockerHost::listed(const std::string& body) {
+  const Json all = Json::parse(body, nullptr, false);
+  if (!all.is_array()) return lost("container list: no JSON");
+  for (const Json& one : all)
+    if (const std::string id = text(at(one, "Id")); !id.empty()) listing_->to_inspect.push_back(id);
+  inspect_next();
 }
 
 void DockerHost::inspect_next() {
   while (listing_->inspecting.size() < kMaxParallelInspects && !listing_->to_inspect.empty()) {
     const std::string id = listing_->to_inspect.front();
     listing_->to_inspect.pop_front();
-    if (id.empty()) continue;
-    listing_->inspecting[id] = ask("GET", "/containers/" + id + "/json", "", kListTime,
-                                   [this, id](Result<HttpResponse> answer) {
-                                     if (answer && answer->status == 200)
-                                       if (auto info = container_info(answer->body))
-                                         listing_->found.push_back(std::move(*info));
-                                     listing_->inspecting.erase(id);
-                                     inspect_next();
-                                   });
+    listing_->inspecting[id] =
+        ask("GET", "/containers/" + id + "/json", "", kListTime,
+            [this, id](Result<HttpResponse> answer) {
+              if (!answer) return lost(answer.error().message);
+              // One left out would be started a second time.
+              if (answer->status != 200 && answer->status != 404)
+                return lost("container " + id.substr(0, 12) + ": " + engine_words(*answer));
+              if (answer->status == 200)
+                if (auto info = container_info(answer->body))
+                  listing_->found.emplace(id, std::move(*info));
+              listing_->inspecting.erase(std::string(id));
+              inspect_next();
+            });
   }
   if (listing_->inspecting.empty()) finish_list();
 }
 
 void DockerHost::finish_list() {
-  Inventory inventory{std::move(listing_->found)};
-  listing_.reset();
+  pause_ = kFirstPause;
+  const std::unique_ptr<Listing> listing = std::move(listing_);
+  Inventory inventory;
+  std::set<std::string> seen;
+  for (auto& [id, container] : listing->found) {
+    if (listing->removed.contains(id)) continue;
+    if (const auto ended = listing->ended.find(id); ended != listing->ended.end()) {
+      container.status = ContainerStatus::kExited;
+      container.exit_code = ended->second;
+      container.pid = 0;
+    }
+    seen.insert(container.task_id);
+    inventory.containers.push_back(std::move(container));
+  }
+  const auto settled = [](const Task& task) {
+    return task.phase == Task::Phase::kKnown || task.phase == Task::Phase::kRunning;
+  };
   for (const ContainerInfo& container : inventory.containers) {
     Task& task = task_of(container.task_id);
-    if (task.phase != Task::Phase::kKnown && task.phase != Task::Phase::kRunning) continue;
+    if (!settled(task)) continue;
     task.container = container.container_id;
     const bool runs = container.status == ContainerStatus::kRunning ||
                       container.status == ContainerStatus::kPaused;
@@ -163,12 +182,7 @@ void DockerHost::finish_list() {
   }
   // What this knew to run and the engine does not know any more.
   std::erase_if(tasks_, [&](const auto& item) {
-    const Task& task = *item.second;
-    const bool settled = task.phase == Task::Phase::kKnown || task.phase == Task::Phase::kRunning;
-    return settled && std::none_of(inventory.containers.begin(), inventory.containers.end(),
-                                   [&](const ContainerInfo& container) {
-                                     return container.task_id == task.id;
-                                   });
+    return settled(*item.second) && !seen.contains(item.first);
   });
   tell(std::move(inventory));
 }

@@ -13,8 +13,11 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr Duration kAnswerTime = std::chrono::seconds(60);
+constexpr Duration kStartTime = std::chrono::minutes(2);  // it may mount what is far away
+constexpr Duration kPullHeadTime = std::chrono::minutes(5);
 constexpr Duration kStopSlack = std::chrono::seconds(20);
-constexpr Duration kStopRetry = std::chrono::seconds(1);
+constexpr Duration kFirstStopRetry = std::chrono::milliseconds(250);
+constexpr Duration kLongestStopRetry = std::chrono::seconds(30);
 constexpr size_t kMaxPullLine = 64 * 1024;
 
 std::string one_line(std::string text) {
@@ -32,6 +35,10 @@ std::pair<std::string, std::string> image_parts(const std::string& image) {
   return {image.substr(0, colon), image.substr(colon + 1)};
 }
 
+bool is_removed(const Result<HttpResponse>& answer) {
+  return answer && (answer->status == 204 || answer->status == 404);
+}
+
 std::string container_path(const std::string& container) {
   return "/containers/" + percent_encode(container);
 }
@@ -47,7 +54,9 @@ uint64_t process_start_time(uint32_t pid) {
   if (bracket == std::string::npos) return 0;
   std::istringstream fields(stat.substr(bracket + 1));
   std::string skipped;
-  for (int i = 3; i < 22; ++i) fields >> skipped;
+  fields >> skipped;
+  if (skipped == "Z" || skipped == "X") return 0;
+  for (int i = 4; i < 22; ++i) fields >> skipped;
   uint64_t start = 0;
   fields >> start;
   return start;
@@ -76,9 +85,8 @@ void DockerHost::gone(std::string id) {
   const auto at = tasks_.find(id);
   if (at == tasks_.end()) return;
   const int32_t exit_code = at->second->exit_code;
-  const bool held_a_place = at->second->phase == Task::Phase::kStarting;
+  if (listing_ && !at->second->container.empty()) listing_->removed.insert(at->second->container);
   tasks_.erase(at);
-  if (held_a_place) --starting_;
   tell(TaskGone{std::move(id), exit_code});
   start_waiting();
 }
@@ -90,46 +98,43 @@ void DockerHost::begin(Task& task, StartTask start) {
   task.start = std::move(start);
   auto spec = container_spec(task.start);
   if (!spec) {
-    tell(TaskFailed{task.id, TaskState::kPreparing, spec.error().message});
-    tasks_.erase(task.id);
+    const std::string id = task.id;
+    tasks_.erase(id);
+    tell(TaskFailed{id, TaskState::kPreparing, spec.error().message});
     return;
   }
   task.spec = std::move(*spec);
+  tell(TaskProgress{task.id, TaskState::kPreparing, "preparing", {}, 0, Health::kNone, {}});
+  if (task.spec.pull_always)
+    pull(task);
+  else
+    wait_for_place(task);
+}
+
+void DockerHost::wait_for_place(Task& task) {
   task.phase = Task::Phase::kWaiting;
   waiting_.push_back(task.id);
   start_waiting();
 }
 
 void DockerHost::start_waiting() {
-  while (starting_ < kMaxParallelStarts && !waiting_.empty()) {
+  auto starting = static_cast<size_t>(std::count_if(tasks_.begin(), tasks_.end(), [](auto& item) {
+    return item.second->phase == Task::Phase::kStarting;
+  }));
+  while (starting < kMaxParallelStarts && !waiting_.empty()) {
     const auto at = tasks_.find(waiting_.front());
     waiting_.pop_front();
     if (at == tasks_.end() || at->second->phase != Task::Phase::kWaiting) continue;
-    Task& task = *at->second;
-    task.phase = Task::Phase::kStarting;
-    task.container = container_name(task.start);
-    ++starting_;
-    tell(TaskProgress{task.id, TaskState::kPreparing, "preparing", {}, 0, Health::kNone, {}});
-    if (task.spec.pull_always)
-      pull(task);
-    else
-      look_for_image(task);
+    ++starting;
+    at->second->phase = Task::Phase::kStarting;
+    create(*at->second, false);
   }
 }
 
-void DockerHost::look_for_image(Task& task) {
-  // Not percent-encoded: the engine takes the slashes of a repository as they are.
-  task.call = ask("GET", "/images/" + task.spec.image + "/json", "", kAnswerTime,
-                  [this, &task](Result<HttpResponse> answer) {
-                    if (!answer) return failed(task, TaskState::kPreparing, answer.error().message);
-                    if (answer->status == 404) return pull(task);
-                    if (answer->status != 200)
-                      return failed(task, TaskState::kPreparing, engine_words(*answer));
-                    create(task, false);
-                  });
-}
-
 void DockerHost::pull(Task& task) {
+  task.phase = Task::Phase::kPulling;
+  task.container.clear();
+  start_waiting();
   const auto [name, tag] = image_parts(task.spec.image);
   HttpRequest request;
   request.method = "POST";
@@ -137,7 +142,7 @@ void DockerHost::pull(Task& task) {
                    (tag.empty() ? "" : "&tag=" + percent_encode(tag));
   request.headers.add("Host", "docker");
   HttpLimits limits;
-  limits.timeout = std::chrono::minutes(5);  // of the head: registries take their time
+  limits.timeout = kPullHeadTime;
   auto status = std::make_shared<int>(0);
   HttpClient::StreamCallbacks callbacks;
   callbacks.on_head = [status](const HttpResponseHead& head) { *status = head.status; };
@@ -147,7 +152,7 @@ void DockerHost::pull(Task& task) {
     for (size_t end; (end = task.line.find('\n', from)) != std::string::npos; from = end + 1)
       pull_line(task, std::string_view(task.line).substr(from, end - from));
     task.line.erase(0, from);
-    if (task.line.size() > kMaxPullLine) task.line.clear();
+    if (task.line.size() > kMaxPullLine) task.line.clear();  // no progress, then
   };
   callbacks.on_end = [this, &task, status](const Status& ended) {
     pull_line(task, task.line);
@@ -156,7 +161,8 @@ void DockerHost::pull(Task& task) {
       task.pull_error = "pull: HTTP " + std::to_string(*status);
     if (!task.pull_error.empty())
       return failed(task, TaskState::kPreparing, std::string(task.pull_error));
-    create(task, false);
+    task.image_pulled = true;
+    wait_for_place(task);
   };
   task.line.clear();
   task.call = client_.stream(std::move(request), limits, std::move(callbacks));
@@ -189,48 +195,69 @@ void DockerHost::pull_line(Task& task, std::string_view line) {
                     {}});
 }
 
+// A create or start that was asked for is awaited even if a stop comes: the engine finishes it
+// whether anybody listens or not, and what it makes afterwards would stay.
+bool DockerHost::stop_instead(Task& task) {
+  if (!task.stop_after_answer) return false;
+  begin_stop(task, *std::exchange(task.stop_after_answer, std::nullopt));
+  return true;
+}
+
 void DockerHost::create(Task& task, bool retried) {
-  const std::string path = "/containers/create?name=" + percent_encode(container_name(task.start));
-  task.call =
-      ask("POST", path, task.spec.body, kAnswerTime,
-          [this, &task, retried](Result<HttpResponse> answer) {
-            if (!answer) return failed(task, TaskState::kPreparing, answer.error().message);
-            if (answer->status == 409 && !retried) {  // left by a start that was cut off
-              task.call =
-                  ask("DELETE", container_path(task.container) + "?force=1&v=1", "", kAnswerTime,
-                      [this, &task](const Result<HttpResponse>&) { create(task, true); });
-              return;
-            }
-            if (answer->status != 201)
-              return failed(task, TaskState::kPreparing, engine_words(*answer));
-            const Json body = Json::parse(answer->body, nullptr, false);
-            if (body.is_object() && body.contains("Id") && body["Id"].is_string())
-              task.container = body["Id"].get<std::string>();
-            start_container(task);
-          });
+  task.container = container_name(task.start);
+  const std::string path = "/containers/create?name=" + percent_encode(task.container);
+  task.call = ask("POST", path, task.spec.body, kAnswerTime,
+                  [this, &task, retried](Result<HttpResponse> answer) {
+                    created(task, retried, std::move(answer));
+                  });
+}
+
+void DockerHost::created(Task& task, bool retried, Result<HttpResponse> answer) {
+  if (answer && answer->status == 201) {
+    const Json body = Json::parse(answer->body, nullptr, false);
+    if (body.is_object() && body.contains("Id") && body["Id"].is_string())
+      task.container = body["Id"].get<std::string>();
+  }
+  if (stop_instead(task)) return;
+  if (!answer) return failed(task, TaskState::kPreparing, answer.error().message);
+  if (answer->status == 201) return start_container(task);
+  const std::string words = engine_words(*answer);
+  if (answer->status == 404 && !task.image_pulled &&
+      words.find("o such image") != std::string::npos)
+    return pull(task);
+  if (answer->status != 409 || retried) return failed(task, TaskState::kPreparing, words);
+  // Left by a start that was cut off.
+  task.call = ask("DELETE", container_path(task.container) + "?force=1&v=1", "", kAnswerTime,
+                  [this, &task](const Result<HttpResponse>&) {
+                    if (!stop_instead(task)) create(task, true);
+                  });
 }
 
 void DockerHost::start_container(Task& task) {
   tell(TaskProgress{
       task.id, TaskState::kStarting, "starting", task.container, 0, Health::kNone, {}});
-  task.call = ask("POST", container_path(task.container) + "/start", "", kAnswerTime,
+  task.call = ask("POST", container_path(task.container) + "/start", "", kStartTime,
                   [this, &task](Result<HttpResponse> answer) {
+                    if (stop_instead(task)) return;
                     if (!answer) return failed(task, TaskState::kStarting, answer.error().message);
                     if (answer->status != 204 && answer->status != 304)
                       return failed(task, TaskState::kStarting, engine_words(*answer));
-                    task.call = ask("GET", container_path(task.container) + "/json", "",
-                                    kAnswerTime, [this, &task](Result<HttpResponse> inspected) {
-                                      if (!inspected || inspected->status != 200)
-                                        return failed(task, TaskState::kStarting,
-                                                      inspected ? engine_words(*inspected)
-                                                                : inspected.error().message);
-                                      started(task, inspected->body);
-                                    });
+                    inspect(task);
+                  });
+}
+
+void DockerHost::inspect(Task& task) {
+  task.call = ask("GET", container_path(task.container) + "/json", "", kAnswerTime,
+                  [this, &task](Result<HttpResponse> answer) {
+                    if (stop_instead(task)) return;
+                    if (!answer) return failed(task, TaskState::kStarting, answer.error().message);
+                    if (answer->status != 200)
+                      return failed(task, TaskState::kStarting, engine_words(*answer));
+                    started(task, answer->body);
                   });
 }
 
 void DockerHost::started(Task& task, const std::string& inspected) {
-  --starting_;
   task.phase = Task::Phase::kRunning;
   TaskProgress progress{task.id, TaskState::kRunning, "started", task.container,
                         0,       Health::kNone,       {}};
@@ -240,56 +267,92 @@ void DockerHost::started(Task& task, const std::string& inspected) {
     progress.ports = info->ports;
     task.pid = info->pid;
     task.process_start = process_start_time(info->pid);
+    if (listing_) listing_->found.insert_or_assign(info->container_id, std::move(*info));
   }
   tell(std::move(progress));
   if (task.exited_early) {
     task.phase = Task::Phase::kKnown;
+    task.pid = 0;
     tell(TaskExited{task.id, task.exit_code, task.out_of_memory, {}});
   }
   start_waiting();
 }
 
+// Whatever was made of it goes first: nothing of a failed start is left behind.
 void DockerHost::failed(Task& task, TaskState phase, std::string error) {
-  // Whatever was made of it goes first: nothing of a failed start is left behind.
-  auto finish = [this, &task, phase, error = std::move(error)](const Result<HttpResponse>&) {
-    tell(TaskFailed{task.id, phase, error});
-    --starting_;
-    tasks_.erase(std::string(task.id));
-    start_waiting();
-  };
+  if (task.container.empty()) return give_up(task, phase, std::move(error), true);
   task.call = ask("DELETE", container_path(task.container) + "?force=1&v=1", "", kAnswerTime,
-                  std::move(finish));
+                  [this, &task, phase, error](const Result<HttpResponse>& answer) {
+                    give_up(task, phase, error, is_removed(answer));
+                  });
+}
+
+void DockerHost::give_up(Task& task, TaskState phase, std::string error, bool removed) {
+  const std::string id = task.id;
+  const bool stopped = task.stop_after_answer.has_value();
+  if (!stopped) tell(TaskFailed{id, phase, std::move(error)});
+  if (!removed) {  // what may be left of it is seen to later
+    task.phase = Task::Phase::kStopping;
+    retry_stop(task);
+  } else if (stopped) {
+    return gone(id);
+  } else {
+    tasks_.erase(id);
+  }
+  start_waiting();
 }
 
 // --- Ending ------------------------------------------------------------------------------------
 
+void DockerHost::stop(Task& task, Duration grace) {
+  if (task.phase == Task::Phase::kStopping) return;  // under way; TaskGone follows
+  if (task.phase == Task::Phase::kStarting)
+    task.stop_after_answer = grace;
+  else
+    begin_stop(task, grace);
+}
+
 void DockerHost::begin_stop(Task& task, Duration grace) {
-  if (task.phase == Task::Phase::kStarting) --starting_;
-  const bool begun = !task.container.empty();
+  const bool ended = task.phase == Task::Phase::kKnown;
   task.phase = Task::Phase::kStopping;
   task.grace = grace;
   task.call.cancel();
-  if (!begun) {
-    gone(task.id);
-    return;
-  }
+  start_waiting();
+  if (task.container.empty()) return gone(task.id);
+  if (ended || grace <= Duration::zero()) return remove(task);
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(grace).count();
   task.call = ask("POST", container_path(task.container) + "/stop?t=" + std::to_string(seconds), "",
-                  grace + kStopSlack, [this, &task](const Result<HttpResponse>&) { remove(task); });
-  start_waiting();
+                  grace + kStopSlack, [this, &task](const Result<HttpResponse>&) {
+                    // Without the engine there is no killing it either.
+                    if (up_)
+                      remove(task);
+                    else
+                      retry_stop(task);
+                  });
 }
 
 void DockerHost::remove(Task& task) {
-  if (task.container.empty()) {
-    gone(task.id);
-    return;
-  }
   task.call = ask("DELETE", container_path(task.container) + "?force=1&v=1", "", kAnswerTime,
-                  [this, &task](Result<HttpResponse> answer) {
-                    const bool over = answer && (answer->status == 204 || answer->status == 404);
-                    if (over) return gone(task.id);
-                    task.retry.start(kStopRetry);
+                  [this, &task](const Result<HttpResponse>& answer) {
+                    if (is_removed(answer))
+                      gone(task.id);
+                    else
+                      retry_stop(task);
                   });
+}
+
+// Until the engine does it; while there is none, its return is awaited.
+void DockerHost::retry_stop(Task& task) {
+  task.retry_pause = std::clamp<Duration>(task.retry_pause * 2, kFirstStopRetry, kLongestStopRetry);
+  if (up_) task.retry.start(task.retry_pause);
+}
+
+void DockerHost::resume_stops() {
+  for (const auto& [id, task] : tasks_) {
+    if (task->phase != Task::Phase::kStopping || task->retry_pause == Duration{}) continue;
+    task->retry_pause = {};
+    task->retry.start(Duration::zero());
+  }
 }
 
 }  // namespace kith

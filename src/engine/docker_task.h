@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "engine/container_spec.h"
@@ -12,7 +14,9 @@
 namespace kith {
 
 struct DockerHost::Task {
-  enum class Phase : uint8_t { kKnown, kWaiting, kStarting, kRunning, kStopping };
+  /// Ended tasks whose container is still there are kKnown. A place among the parallel starts is
+  /// held in kStarting alone: a slow pull keeps nobody waiting.
+  enum class Phase : uint8_t { kKnown, kWaiting, kPulling, kStarting, kRunning, kStopping };
 
   explicit Task(Loop& loop, std::function<void()> on_retry) : retry(loop, std::move(on_retry)) {}
 
@@ -20,13 +24,16 @@ struct DockerHost::Task {
   Phase phase = Phase::kKnown;
   StartTask start;
   ContainerSpec spec;
-  std::string container;  ///< its id, or its name until the engine has said the id
+  std::string container;  ///< its id, or its name until the engine has said the id; empty: none
   uint32_t pid = 0;
-  uint64_t process_start = 0;  ///< of /proc/<pid>/stat: a pid may be given anew
+  uint64_t process_start = 0;                 ///< of /proc/<pid>/stat: a pid may be given anew
+  std::optional<Duration> stop_after_answer;  ///< the grace of a stop that awaits create or start
   Duration grace{};
+  Duration retry_pause{};
   int32_t exit_code = 0;
   bool out_of_memory = false;
   bool exited_early = false;  ///< ended before its start was answered
+  bool image_pulled = false;
   HttpCall call;
   Timer retry;
 
@@ -37,14 +44,17 @@ struct DockerHost::Task {
   size_t layers_told = SIZE_MAX;
 };
 
+/// What happens while it is under way outdates what the engine has answered before.
 struct DockerHost::Listing {
   std::deque<std::string> to_inspect;
   std::map<std::string, HttpCall> inspecting;
-  std::vector<ContainerInfo> found;
+  std::map<std::string, ContainerInfo> found;  ///< by container id
+  std::map<std::string, int32_t> ended;        ///< containers and their exit codes
+  std::set<std::string> removed;               ///< containers
   HttpCall call;
 };
 
-/// 0 if there is no such process.
+/// In ticks since boot; 0 if there is no such process, or only its zombie.
 [[nodiscard]] uint64_t process_start_time(uint32_t pid);
 /// What a container inspection says; kInvalid if it is not one of ours.
 [[nodiscard]] Result<ContainerInfo> container_info(const std::string& inspected);
