@@ -1,6 +1,7 @@
 #include "engine/container_spec.h"
 
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 namespace kith {
 namespace {
@@ -83,14 +84,40 @@ Json labels_of(const StartTask& task, const Json& container) {
   return labels;
 }
 
+void expand_values(Json& object, const char* key, const Templates& templates) {
+  if (!object.is_object() || !object.contains(key)) return;
+  Json& value = object[key];
+  if (value.is_string()) value = templates.expand(text(value));
+  if (!value.is_object()) return;
+  for (auto& [name, of_name] : value.items())
+    if (of_name.is_string()) of_name = templates.expand(text(of_name));
+}
+
 Json mounts_of(const Json& container, const Templates& templates) {
   Json mounts = Json::array();
   for (Json mount : at(container, "Mounts")) {
     if (!mount.is_object()) continue;
-    if (mount.contains("Source")) mount["Source"] = templates.expand(text(mount["Source"]));
+    expand_values(mount, "Source", templates);
+    expand_values(mount, "Target", templates);
+    if (mount.contains("VolumeOptions")) {
+      Json& options = mount["VolumeOptions"];
+      expand_values(options, "Labels", templates);
+      if (options.is_object() && options.contains("DriverConfig"))
+        expand_values(options["DriverConfig"], "Options", templates);
+    }
     mounts.push_back(std::move(mount));
   }
   return mounts;
+}
+
+// Swarm keeps hosts as in /etc/hosts (`address name...`), the engine as `name:address`.
+void add_hosts(const Json& container, Json& host) {
+  for (const Json& line : at(container, "Hosts")) {
+    std::istringstream words(text(line));
+    std::string address;
+    words >> address;
+    for (std::string name; words >> name;) host["ExtraHosts"].push_back(name + ":" + address);
+  }
 }
 
 void add_resources(const Json& spec, Json& host) {
@@ -144,20 +171,7 @@ Json host_config(const Json& spec, const Json& container, const Templates& templ
     host["LogConfig"] = {{"Type", text(at(driver, "Name"))}};
     copy(driver, "Options", host["LogConfig"], "Config");
   }
-  // Swarm keeps hosts as in /etc/hosts (`address name...`), the engine as `name:address`.
-  for (const Json& line : at(container, "Hosts")) {
-    std::string entry = text(line);
-    const size_t space = entry.find(' ');
-    if (space == std::string::npos) continue;
-    const std::string address = entry.substr(0, space);
-    entry.erase(0, space + 1);
-    while (!entry.empty()) {
-      const size_t end = entry.find(' ');
-      const std::string name = entry.substr(0, end);
-      if (!name.empty()) host["ExtraHosts"].push_back(name + ":" + address);
-      entry = end == std::string::npos ? "" : entry.substr(end + 1);
-    }
-  }
+  add_hosts(container, host);
   const Json& dns = at(container, "DNSConfig");
   copy(dns, "Nameservers", host, "Dns");
   copy(dns, "Search", host, "DnsSearch");
