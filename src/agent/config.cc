@@ -264,23 +264,29 @@ std::vector<Entry> schema() {
 
 /// The known key nearest to a mistyped one, if it is near at all (Levenshtein distance at most 2).
 std::string nearest(const std::string& path, const std::vector<Entry>& entries) {
+  std::vector<std::string> candidates;
+  for (const Entry& entry : entries) {
+    candidates.push_back(entry.path);
+    if (const size_t dot = entry.path.find('.'); dot != std::string::npos)
+      candidates.push_back(entry.path.substr(0, dot));
+  }
   std::string best;
   size_t best_distance = 3;
-  for (const Entry& entry : entries) {
-    std::vector<size_t> row(entry.path.size() + 1);
+  for (const std::string& candidate : candidates) {
+    std::vector<size_t> row(candidate.size() + 1);
     for (size_t j = 0; j < row.size(); ++j) row[j] = j;
     for (size_t i = 1; i <= path.size(); ++i) {
       size_t diagonal = row[0];
       row[0] = i;
       for (size_t j = 1; j < row.size(); ++j) {
-        const size_t change = diagonal + (path[i - 1] == entry.path[j - 1] ? 0 : 1);
+        const size_t change = diagonal + (path[i - 1] == candidate[j - 1] ? 0 : 1);
         diagonal = row[j];
         row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
       }
     }
     if (row.back() < best_distance) {
       best_distance = row.back();
-      best = entry.path;
+      best = candidate;
     }
   }
   return best;
