@@ -19,6 +19,14 @@ std::string fresh_id(Rng& rng) {
   return docker_id_from(seed);
 }
 
+/// Grows, and differs for different templates: two halves of a cluster that both change a service
+/// must not give one number to two things, or the copies of the loser would pass for the winner's.
+Generation next_generation(Generation before, const std::string& task_template) {
+  constexpr unsigned kHashBits = 32;
+  const uint64_t hash = stable_hash(task_template) >> (64 - kHashBits);
+  return (((before >> kHashBits) + 1) << kHashBits) | hash;
+}
+
 std::shared_ptr<const ServiceDoc> by_id(const Catalog& catalog, const std::string& id) {
   for (const auto& [name, doc] : catalog.services())
     if (doc->id == id) return doc;
@@ -88,7 +96,7 @@ Result<Drafted> make(const UpdateService& edit, const Catalog& catalog, const Do
   doc.spec = std::move(*spec);
   doc.rolled_back = edit.rollback;
   doc.updated = now;
-  if (*before != *after) ++doc.generation;
+  if (*before != *after) doc.generation = next_generation(doc.generation, *after);
   settle_homes(doc, work);
   return drafted(doc);
 }

@@ -252,8 +252,25 @@ void Node::apply(const ObservedEffects& effects, Now now) {
     if (change.key != node_info_key(change.node)) continue;
     const NodeInfo* info = catalog_.info(change.node);
     if (info == nullptr || info->inventory_epoch == 0) continue;
+    Superseding& waits = inventories_[change.node];
+    if (waits.epoch != info->inventory_epoch)
+      waits = {info->inventory_epoch, now.mono + kInventoryGrace};
+  }
+}
+
+/// Voids what nodes said before their last start, once they have said all of it anew.
+void Node::supersede(Now now) {
+  for (auto at = inventories_.begin(); at != inventories_.end();) {
+    if (at->second.due > now.mono) {
+      ++at;
+      continue;
+    }
+    const NodeId node = at->first;
+    at = inventories_.erase(at);
+    const NodeInfo* info = catalog_.info(node);
+    if (info == nullptr || info->inventory_epoch == 0) continue;
     ObservedEffects superseded;
-    observed_.set_inventory(change.node, info->inventory_epoch, superseded);
+    observed_.set_inventory(node, info->inventory_epoch, superseded);
     apply(superseded, now);
   }
 }
@@ -356,6 +373,9 @@ void Node::enrol(Now now) {
 // --- Work --------------------------------------------------------------------------------------
 
 void Node::publish_info(Now now) {
+  // What was said before this start holds until the engine has answered or has had its time: an
+  // agent that is started anew must not look like a host without an engine.
+  if (setup_.has_engine && !engine_up_ && engine_fault_.empty() && now.mono < engine_grace_) return;
   NodeInfo info;
   info.node = self();
   info.name = setup_.name;
@@ -513,6 +533,7 @@ void Node::advance(Now now, NodeEffects& out) {
   enrol(now);
   run_edits(now);
   housekeep(now);
+  supersede(now);
   ReconcileEffects effects;
   reconciler_.advance(now, effects);
   carry_out(effects, now);
@@ -565,6 +586,7 @@ Instant Node::next_deadline() const {
   // Without peers the tick rests, whatever waits.
   next = std::min(next, disseminator_.next_deadline());
   if (calm_at_ != Instant::min()) next = std::min(next, calm_at_);
+  for (const auto& [node, waits] : inventories_) next = std::min(next, waits.due);
   if (!synced_) next = std::min(next, now_.mono + std::chrono::milliseconds(100));
   if (!sync_wanted_.empty() && syncing_ == 0) next = std::min(next, sync_not_before_);
   if (saving_ == 0 && !unsaved_.empty()) next = std::min(next, save_not_before_);

@@ -114,10 +114,12 @@ class Node final : private LinkHandler, private SyncSink {
   // For the simulator's checkers.
   [[nodiscard]] const Swim& membership() const { return swim_; }
   [[nodiscard]] const DocStore& documents() const { return docs_; }
+  [[nodiscard]] const ObservedStore& observed() const { return observed_; }
   [[nodiscard]] const Catalog& catalog() const { return catalog_; }
   [[nodiscard]] const Reconciler& reconciler() const { return reconciler_; }
   [[nodiscard]] const Work& work() const { return work_; }
   [[nodiscard]] bool synced() const { return synced_; }
+  [[nodiscard]] bool leaving() const { return leaving_; }
 
   static constexpr size_t kMaxQueuedEdits = 256;
   static constexpr Duration kLonely = std::chrono::seconds(3);
@@ -125,6 +127,9 @@ class Node final : private LinkHandler, private SyncSink {
   static constexpr Duration kSyncInterval = std::chrono::seconds(30);
   static constexpr Duration kSeedPause = std::chrono::milliseconds(100);
   static constexpr Duration kSyncPause = std::chrono::seconds(5);
+  /// From a node's word that it has listed its tasks until those of its earlier epochs are void:
+  /// that word travels apart from the tasks, and may come before them.
+  static constexpr Duration kInventoryGrace = std::chrono::seconds(2);
 
  private:
   struct Seed {
@@ -199,6 +204,7 @@ class Node final : private LinkHandler, private SyncSink {
   void document_changed(const std::string& key, Now now);
   void apply(DocEffects& effects, Now now);
   void apply(const ObservedEffects& effects, Now now);
+  void supersede(Now now);
   void run_edits(Now now);
   void finish_edit(const Status& status, Now now);
   void enrol(Now now);
@@ -253,6 +259,11 @@ class Node final : private LinkHandler, private SyncSink {
   std::string engine_fault_;
   Instant engine_grace_;  ///< until then a silent engine may still be starting
   bool listed_ = false;
+  struct Superseding {
+    Epoch epoch = 0;
+    Instant due;
+  };
+  std::map<NodeId, Superseding> inventories_;  ///< when what these said in earlier epochs goes
 
   uint64_t next_edit_ = 1;
   std::deque<PendingEdit> edits_;
