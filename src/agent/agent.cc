@@ -192,6 +192,7 @@ Now Agent::wake() {
   if (armed_ != kNever && now.mono > armed_ + kLate) {
     const Duration lag = now.mono - armed_;
     armed_ = kNever;  // told once
+    late_ = true;
     node_->stalled(lag, now);
   }
   return now;

@@ -471,7 +471,7 @@ void Node::look(Now now) {
   dirty_ = false;
   work_.update(catalog_, swim_.members(), self(), now.mono >= calm_at_);
   Situation situation = work_.situation(catalog_, setup_.epoch);
-  situation.synced = synced_;
+  situation.synced = synced_ && booted_;
   ReconcileEffects effects;
   reconciler_.update(std::move(situation), now, effects);
   carry_out(effects, now);
@@ -494,6 +494,18 @@ void Node::settle_synced(Now now) {
     synced_ = true;
     dirty_ = true;
   }
+}
+
+/// Everybody who may run something has said so in its present life. When all agents are started at
+/// once, nobody remembers for the others what they run.
+bool Node::all_listed() const {
+  for (const auto& [id, member] : swim_.members()) {
+    if (member.unconfirmed) return false;
+    if (id == self() || !member.present()) continue;
+    const NodeInfo* info = catalog_.info(id);
+    if (info == nullptr || info->inventory_epoch != member.epoch) return false;
+  }
+  return true;
 }
 
 void Node::housekeep(Now now) {
@@ -542,6 +554,10 @@ void Node::advance(Now now, NodeEffects& out) {
   if (ready != was_ready_ || silent_engine) publish_info(now);
   const bool calm_now = calm_at_ != Instant::min() && now.mono >= calm_at_;
   if (calm_now) calm_at_ = Instant::min();
+  if (!booted_ && synced_ && (now.mono - started_ >= kLonely || all_listed())) {
+    booted_ = true;
+    dirty_ = true;
+  }
   if (dirty_ || calm_now) look(now);
   if (dirty_) publish_info(now);
   run_edits(now);
@@ -586,6 +602,7 @@ Instant Node::next_deadline() const {
   // Without peers the tick rests, whatever waits.
   next = std::min(next, disseminator_.next_deadline());
   if (calm_at_ != Instant::min()) next = std::min(next, calm_at_);
+  if (!booted_ && synced_) next = std::min(next, started_ + kLonely);
   for (const auto& [node, waits] : inventories_) next = std::min(next, waits.due);
   if (!synced_) next = std::min(next, now_.mono + std::chrono::milliseconds(100));
   if (!sync_wanted_.empty() && syncing_ == 0) next = std::min(next, sync_not_before_);
@@ -594,8 +611,8 @@ Instant Node::next_deadline() const {
   if (!was_ready_ && synced_) next = std::min(next, swim_.held_until());
   if (!leaving_) {
     for (const Seed& seed : seeds_) {
-      if (seed.self || seed.stream != 0) continue;
-      next = std::min(next, std::max(seed.next, now_.mono + std::chrono::milliseconds(100)));
+      if (seed.stream != 0 || met(seed)) continue;
+      next = std::min(next, std::max(seed.next, now_.mono + std::chrono::milliseconds(20)));
     }
   }
   return next;

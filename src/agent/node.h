@@ -179,6 +179,7 @@ class Node final : private LinkHandler, private SyncSink {
   void tell(const ObservedEffects& effects, Now now);
   void tell_record(const std::string& key, uint64_t version, const Bytes& envelope, Now now);
   uint64_t dial(const Endpoint& to, const NodeId& expected, LinkPurpose purpose, Now now);
+  [[nodiscard]] bool met(const Seed& seed) const;
   void dial_seeds(Now now);
   void fetch_offers(Now now);
   void start_syncs(Now now);
@@ -205,6 +206,7 @@ class Node final : private LinkHandler, private SyncSink {
   void apply(DocEffects& effects, Now now);
   void apply(const ObservedEffects& effects, Now now);
   void supersede(Now now);
+  [[nodiscard]] bool all_listed() const;
   void run_edits(Now now);
   void finish_edit(const Status& status, Now now);
   void enrol(Now now);
@@ -249,6 +251,7 @@ class Node final : private LinkHandler, private SyncSink {
   Instant next_housekeeping_;
 
   bool synced_ = false;
+  bool booted_ = false;  ///< after this start all have said what they run, or had their time
   Instant unsynced_since_;
   bool dirty_ = true;  ///< the records or the view changed: look again
   Instant calm_at_ = Instant::min();

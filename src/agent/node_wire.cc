@@ -91,9 +91,11 @@ void Node::carry_out(SwimEffects& effects, Now now) {
 }
 
 void Node::tell_record(const std::string& key, uint64_t version, const Bytes& envelope, Now now) {
-  const auto pushed = disseminator_.spread(RecordRumor{key, envelope}, now.mono);
+  // Documents are final as they are; a node's own records often change again at once.
+  const bool wait = key.starts_with("node/");
+  const auto pushed = disseminator_.spread(RecordRumor{key, envelope}, now.mono, wait);
   if (pushed == RumorQueue::Pushed::kTooLarge)
-    disseminator_.spread(OfferRumor{key, version}, now.mono);
+    disseminator_.spread(OfferRumor{key, version}, now.mono, wait);
 }
 
 void Node::tell(const DocEffects& effects, Now now) {
@@ -219,17 +221,23 @@ uint64_t Node::dial(const Endpoint& to, const NodeId& expected, LinkPurpose purp
   return stream;
 }
 
+/// No need to dial it: it is this node, or a member that is here or said goodbye.
+bool Node::met(const Seed& seed) const {
+  if (seed.self) return true;
+  const auto here = [](const Member& member) {
+    return member.present() || member.state == MemberState::kLeft;
+  };
+  const Member* member = seed.node.none() ? nullptr : swim_.find(seed.node);
+  if (member != nullptr && here(*member)) return true;
+  // Until it has answered once, a seed may be anybody that is present already.
+  return std::any_of(swim_.members().begin(), swim_.members().end(), [&](const auto& item) {
+    return item.second.present() && item.first != self() && item.second.address == seed.to;
+  });
+}
+
 void Node::dial_seeds(Now now) {
   for (Seed& seed : seeds_) {
-    if (seed.self || seed.stream != 0 || seed.next > now.mono) continue;
-    const Member* member = seed.node.none() ? nullptr : swim_.find(seed.node);
-    if (member != nullptr && (member->present() || member->state == MemberState::kLeft)) continue;
-    // Until it has answered once, a seed may be anybody that is present already.
-    const bool present =
-        std::any_of(swim_.members().begin(), swim_.members().end(), [&](const auto& item) {
-          return item.second.present() && item.first != self() && item.second.address == seed.to;
-        });
-    if (present) continue;
+    if (seed.stream != 0 || seed.next > now.mono || met(seed)) continue;
     seed.stream = dial(seed.to, {}, LinkPurpose::kSync, now);
     seed.next = now.mono + seed.pause;
     seed.pause = std::min<Duration>(seed.pause * 2, kSeedPauseMax);

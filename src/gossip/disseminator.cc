@@ -13,9 +13,9 @@ constexpr size_t kArrayHeader = 2;
 Disseminator::Disseminator(const GossipConfig& config, Rng rng)
     : config_(config), rng_(rng), queue_(config.retransmit_mult) {}
 
-RumorQueue::Pushed Disseminator::spread(const Rumor& rumor, Instant now) {
+RumorQueue::Pushed Disseminator::spread(const Rumor& rumor, Instant now, bool wait) {
   const bool member = std::holds_alternative<MemberRumor>(rumor);
-  return queue_.push(rumor, member ? Instant{} : now + config_.coalesce);
+  return queue_.push(rumor, member || !wait ? Instant{} : now + config_.coalesce);
 }
 
 void Disseminator::urgent(std::span<const MemberRumor> news, bool own, Instant now,

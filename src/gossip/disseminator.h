@@ -61,8 +61,9 @@ class Disseminator {
  public:
   Disseminator(const GossipConfig& config, Rng rng);
 
-  /// Queues a rumor. Records and offers wait `coalesce` for a newer version; member rumors do not.
-  RumorQueue::Pushed spread(const Rumor& rumor, Instant now);
+  /// Queues a rumor. With `wait`, records and offers wait `coalesce` for a newer version; member
+  /// rumors never do.
+  RumorQueue::Pushed spread(const Rumor& rumor, Instant now, bool wait = true);
 
   /// Queues `news` and sends it at once to `urgent_fanout` random peers, packed into as few
   /// datagrams as hold it. `own`: this node is its author. Others' news passes once, from each
