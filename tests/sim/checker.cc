@@ -3,7 +3,15 @@
 namespace kith::sim {
 
 std::vector<std::unique_ptr<Checker>> all_checkers() {
-  return {};
+  std::vector<std::unique_ptr<Checker>> all;
+  all.push_back(check_placement());
+  all.push_back(check_growth());
+  all.push_back(check_membership());
+  all.push_back(check_documents());
+  all.push_back(check_slots());
+  all.push_back(check_stops());
+  all.push_back(check_limits());
+  return all;
 }
 
 }  // namespace kith::sim

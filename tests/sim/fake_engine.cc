@@ -7,8 +7,9 @@
 
 namespace kith::sim {
 
-FakeEngine::FakeEngine(EventQueue& queue, Rng rng, std::function<void()> changed)
-    : queue_(&queue), rng_(rng), changed_(std::move(changed)) {}
+FakeEngine::FakeEngine(EventQueue& queue, Rng rng, std::function<void()> changed,
+                       std::function<void(const ContainerInfo&)> stopping)
+    : queue_(&queue), rng_(rng), changed_(std::move(changed)), stopping_(std::move(stopping)) {}
 
 Duration FakeEngine::between(Duration least, Duration spread) {
   return least +
@@ -150,6 +151,7 @@ void FakeEngine::stop(const StopTask& command) {
   if (container.stopping) return;
   container.stopping = true;
   const bool runs = container.info.status == ContainerStatus::kRunning;
+  if (runs) stopping_(container.info);
   const Duration takes =
       runs ? std::min(between(pace_.stop_least, pace_.stop_spread), command.grace) : pace_.answer;
   later(command.task_id, takes, [this, id = command.task_id, by = attachment_](Container& ended) {

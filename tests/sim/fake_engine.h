@@ -34,7 +34,10 @@ class FakeEngine {
   };
   using Listener = std::function<void(HostEvent event)>;
 
-  FakeEngine(EventQueue& queue, Rng rng, std::function<void()> changed);
+  /// `changed`: something runs or does not any more. `stopping`: before a running one is ended by
+  /// its agent.
+  FakeEngine(EventQueue& queue, Rng rng, std::function<void()> changed,
+             std::function<void(const ContainerInfo&)> stopping);
 
   // --- The agent's side ------------------------------------------------------------------------
   /// An agent connects: EngineUp follows if the engine runs.
@@ -73,6 +76,7 @@ class FakeEngine {
   EventQueue* queue_;
   Rng rng_;
   std::function<void()> changed_;
+  std::function<void(const ContainerInfo&)> stopping_;
   EnginePace pace_;
   Listener listener_;
   uint64_t attachment_ = 0;

@@ -42,7 +42,9 @@ SimHost::SimHost(size_t index, EventQueue& queue, Network& network, HostObserver
       name_("n" + std::to_string(index + 1)),
       identity_(identity_of(rng_)),
       disk_(queue, rng_.split()),
-      engine_(queue, rng_.split(), [this] { observer_->stepped(index_); }) {}
+      engine_(
+          queue, rng_.split(), [this] { observer_->stepped(index_); },
+          [this](const ContainerInfo& ending) { observer_->stopping(index_, ending); }) {}
 
 // --- The agent's life --------------------------------------------------------------------------
 

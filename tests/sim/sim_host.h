@@ -34,6 +34,8 @@ class HostObserver {
   virtual void edit_done(size_t host, uint64_t edit, const Result<std::string>& outcome) = 0;
   /// The node took something in and acted on it.
   virtual void stepped(size_t host) = 0;
+  /// Docker was told to end a container that runs.
+  virtual void stopping(size_t host, const ContainerInfo& container) = 0;
   /// It asked to be ended.
   virtual void stopped(size_t host, const std::string& why) = 0;
 };

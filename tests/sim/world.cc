@@ -13,7 +13,7 @@ constexpr Duration kLook = std::chrono::milliseconds(5);
 constexpr size_t kMaxStory = 4'000;
 constexpr size_t kMaxViolations = 20;
 
-ClusterKey key_of(Rng& rng) {
+ClusterKey draw_key(Rng& rng) {
   ClusterKey key;
   for (uint8_t& byte : key.secret) byte = static_cast<uint8_t>(rng.below(256));
   return key;
@@ -32,7 +32,7 @@ World::World(uint64_t seed, size_t hosts)
     : seed_(seed),
       rng_(seed),
       network_(queue_, *this, rng_.split()),
-      key_(key_of(rng_)),
+      key_(draw_key(rng_)),
       checkers_(all_checkers()) {
   for (size_t i = 0; i < hosts; ++i) add_host();
 }
@@ -104,11 +104,26 @@ std::shared_ptr<Answer> World::edit(size_t host, Edit edit) {
   auto none = std::make_shared<Answer>();
   if (!hosts_[host]->agent_up() || hosts_[host]->frozen()) return none;
   const Epoch epoch = hosts_[host]->epoch();
+  std::string key = key_of(host, edit);
   const uint64_t number = hosts_[host]->edit(std::move(edit));
   if (number == 0) return none;
   auto& answer = answers_[{host, epoch, number}];
   if (!answer) answer = none;
+  answer->key = std::move(key);
   return answer;
+}
+
+std::string World::key_of(size_t host, const Edit& edit) const {
+  if (const auto* create = std::get_if<CreateService>(&edit)) {
+    const auto spec = parse_service_spec(create->spec_json);
+    return spec ? service_key(spec->name) : std::string();
+  }
+  const auto* update = std::get_if<UpdateService>(&edit);
+  const auto* removal = std::get_if<RemoveService>(&edit);
+  const std::string id = update != nullptr ? update->id : removal != nullptr ? removal->id : "";
+  for (const auto& [name, doc] : hosts_[host]->node().catalog().services())
+    if (doc->id == id) return service_key(name);
+  return {};
 }
 
 Answer World::ask(size_t host, Edit edit) {
@@ -198,10 +213,27 @@ void World::edit_done(size_t host, uint64_t edit, const Result<std::string>& out
   auto& answer = answers_[{host, hosts_[host]->epoch(), edit}];
   if (!answer) answer = std::make_shared<Answer>();
   answer->done = true;
-  if (outcome)
-    answer->result = *outcome;
-  else
+  if (!outcome) {
     answer->error = outcome.error();
+    return;
+  }
+  answer->result = *outcome;
+  last_edit_ = now();
+  if (answer->key.empty()) return;
+  const Document* document = hosts_[host]->node().documents().find_any(answer->key);
+  if (document == nullptr) {
+    violated("acknowledged and not there: " + answer->key);
+    return;
+  }
+  for (const auto& checker : checkers_) checker->acknowledged(*this, host, *document);
+}
+
+void World::stopping(size_t host, const ContainerInfo& container) {
+  for (const auto& checker : checkers_) checker->stopping(*this, host, container);
+}
+
+Instant World::settled_since() const {
+  return calm_since_ == kNever ? kNever : std::max(calm_since_, last_edit_);
 }
 
 void World::stepped(size_t host) {

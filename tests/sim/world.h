@@ -16,6 +16,7 @@ namespace kith::sim {
 
 /// What an agent was told about an edit.
 struct Answer {
+  std::string key;  ///< of the document it is about
   bool done = false;
   std::optional<std::string> result;
   std::optional<Error> error;
@@ -107,6 +108,8 @@ class World final : private NetworkUser, private HostObserver {
   /// Of all that was said and when: equal for equal seeds.
   [[nodiscard]] uint64_t digest() const { return digest_; }
   [[nodiscard]] uint64_t steps() const { return queue_.steps(); }
+  /// When the last edit was acknowledged or the last fault ended; kNever while there are faults.
+  [[nodiscard]] Instant settled_since() const;
   [[nodiscard]] Instant calm_since() const { return calm_since_; }
 
  private:
@@ -116,13 +119,16 @@ class World final : private NetworkUser, private HostObserver {
   void stream_connected(size_t host, uint64_t stream) override;
   void stream_data(size_t host, uint64_t stream, Bytes bytes) override;
   void stream_closed(size_t host, uint64_t stream, const std::string& why) override;
-  bool host_up(size_t host) const override { return hosts_[host]->up(); }
-  bool agent_up(size_t host) const override { return hosts_[host]->agent_up(); }
+  bool host_up(size_t host) const override { return host < size() && hosts_[host]->up(); }
+  bool agent_up(size_t host) const override { return host < size() && hosts_[host]->agent_up(); }
   // HostObserver
   void event(size_t host, const ClusterEvent& event) override;
   void edit_done(size_t host, uint64_t edit, const Result<std::string>& outcome) override;
   void stepped(size_t host) override;
+  void stopping(size_t host, const ContainerInfo& container) override;
   void stopped(size_t host, const std::string& why) override;
+
+  [[nodiscard]] std::string key_of(size_t host, const Edit& edit) const;
 
   uint64_t seed_;
   Rng rng_;
@@ -137,6 +143,7 @@ class World final : private NetworkUser, private HostObserver {
   std::vector<std::string> story_;
   std::vector<std::string> violations_;
   Instant calm_since_ = kNever;
+  Instant last_edit_ = Instant::min();
   Instant next_check_ = Instant::min();
   uint64_t digest_ = 0;
 };

@@ -1,0 +1,61 @@
+// Two nodes with equal records and equal views of who is alive compute equal placements.
+
+#include <map>
+#include <set>
+
+#include "base/hash.h"
+#include "checker.h"
+#include "world.h"
+
+namespace kith::sim {
+namespace {
+
+uint64_t records_of(const Node& node) {
+  uint64_t hash = node.documents().root();
+  for (const ObservedVector& vector : node.observed().vectors())
+    hash = hash_combine(hash, hash_combine(vector.node.short_id(), vector.digest));
+  for (const auto& [id, member] : node.membership().members())
+    hash = hash_combine(hash, hash_combine(id.short_id(), static_cast<uint64_t>(member.state)));
+  return hash;
+}
+
+uint64_t placement_of(const Node& node) {
+  uint64_t hash = 1;
+  for (const auto& [name, targets] : node.work().assignment().services)
+    for (const SlotTarget& slot : targets.slots)
+      hash = hash_combine(hash, hash_combine(slot.slot.hash(), slot.target.short_id()));
+  return hash;
+}
+
+class PlacementChecker final : public Checker {
+ public:
+  void now_and_then(World& world) override {
+    std::map<uint64_t, std::map<uint64_t, size_t>> seen;
+    for (const size_t i : world.live()) {
+      const Node& node = world.host(i).node();
+      if (node.synced()) seen[records_of(node)].emplace(placement_of(node), i);
+    }
+    std::set<uint64_t> unequal;
+    for (const auto& [records, placements] : seen) {
+      if (placements.size() < 2) continue;
+      // Once may be the moment between hearing and looking.
+      if (unequal_.contains(records))
+        world.violated(
+            "equal records, other placements: " + world.host(placements.begin()->second).name() +
+            " and " + world.host(placements.rbegin()->second).name());
+      unequal.insert(records);
+    }
+    unequal_ = std::move(unequal);
+  }
+
+ private:
+  std::set<uint64_t> unequal_;
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> check_placement() {
+  return std::make_unique<PlacementChecker>();
+}
+
+}  // namespace kith::sim

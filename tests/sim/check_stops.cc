@@ -1,0 +1,64 @@
+// A replica that runs is stopped only if somebody asked for it, or if a copy of higher rank ran a
+// moment ago, which confirmed that it stays.
+
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "checker.h"
+#include "world.h"
+
+namespace kith::sim {
+namespace {
+
+/// From the confirmation to the stop: the lead, and the news on its way.
+constexpr Duration kFresh = std::chrono::seconds(5);
+
+class StopChecker final : public Checker {
+ public:
+  void stepped(World& world, size_t host) override {
+    if (!world.host(host).up()) return;
+    for (const ContainerInfo* container : world.host(host).engine().running())
+      ran_[container->slot][{container->term, world.host(host).id()}] = world.now();
+    if (!world.host(host).agent_up()) return;
+    for (const TaskRecord& task : world.host(host).node().reconciler().tasks())
+      if (healthy(task)) known_healthy_.insert(task.id);
+  }
+
+  void stopping(World& world, size_t host, const ContainerInfo& container) override {
+    const SimHost& at = world.host(host);
+    if (!at.agent_up() || asked_for(at, container)) return;
+    if (!known_healthy_.contains(container.task_id)) return;  // its start came about just now
+    const Rank mine{container.term, at.id()};
+    const auto& copies = ran_[container.slot];
+    for (auto copy = copies.upper_bound(mine); copy != copies.end(); ++copy)
+      if (world.now() - copy->second <= kFresh) return;
+    world.violated(at.name() + " stops " + container.slot.text() + " (term " +
+                   std::to_string(container.term) + "), which nobody else runs");
+  }
+
+ private:
+  using Rank = std::pair<Term, NodeId>;
+
+  static bool asked_for(const SimHost& at, const ContainerInfo& container) {
+    const Node& node = at.node();
+    const auto service = node.catalog().services().find(container.slot.service);
+    if (service == node.catalog().services().end()) return true;
+    const ServiceDoc& doc = *service->second;
+    if (doc.id != container.service_id || doc.generation != container.generation) return true;
+    if (doc.spec.mode == ServiceMode::kReplicated && container.slot.index > doc.spec.replicas)
+      return true;
+    return doc.spec.image != container.image || node.leaving();
+  }
+
+  std::map<SlotKey, std::map<Rank, Instant>> ran_;
+  std::set<std::string> known_healthy_;
+};
+
+}  // namespace
+
+std::unique_ptr<Checker> check_stops() {
+  return std::make_unique<StopChecker>();
+}
+
+}  // namespace kith::sim
