@@ -192,7 +192,6 @@ Now Agent::wake() {
   if (armed_ != kNever && now.mono > armed_ + kLate) {
     const Duration lag = now.mono - armed_;
     armed_ = kNever;  // told once
-    late_ = true;
     node_->stalled(lag, now);
   }
   return now;
@@ -201,9 +200,9 @@ Now Agent::wake() {
 void Agent::soon() {
   if (turn_due_) return;
   turn_due_ = true;
-  // Twice around: in between the loop reads every socket, so that no timer of the Node fires
-  // before what had arrived was taken in.
-  loop_.post([this] { loop_.post([this] { turn(); }); });
+  // Posted tasks run after every waiting socket was read: no timer of the Node fires before what
+  // had arrived was taken in.
+  loop_.post([this] { turn(); });
 }
 
 void Agent::turn() {

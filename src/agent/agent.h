@@ -108,7 +108,6 @@ class Agent final : public Cluster {
   std::vector<Done> farewells_;
   Instant armed_ = kNever;
   bool turn_due_ = false;
-  bool late_ = false;  ///< this wake-up came late
   std::string stop_reason_;
   bool stopping_ = false;
   std::unique_ptr<Worker> disk_;  ///< last: joined before what its results touch is gone

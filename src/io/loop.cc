@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 namespace kith {
@@ -30,7 +31,10 @@ Now read_now() {
 
 struct Loop::Impl {
   uv_loop_t loop;
-  uv_async_t wake;
+  uv_async_t wake;    // posts from other threads
+  uv_check_t after;   // runs what was posted, once every waiting socket was read
+  uv_idle_t no_wait;  // active while something is posted: the poll does not block then
+  std::thread::id thread = std::this_thread::get_id();
   std::array<char, kScratchBytes> scratch;
   std::mutex mutex;
   std::vector<std::function<void()>> posted;
@@ -41,6 +45,7 @@ struct Loop::Impl {
       const std::lock_guard lock(mutex);
       batch.swap(posted);
     }
+    uv_idle_stop(&no_wait);
     for (auto& task : batch) {
       task();
       task = nullptr;
@@ -52,12 +57,12 @@ Loop::Loop() : impl_(new Impl) {
   std::signal(SIGPIPE, SIG_IGN);
   // Out of descriptors or memory before anything began: there is nothing to fall back to.
   if (uv_loop_init(&impl_->loop) != 0) std::abort();
-  impl_->wake.data = impl_.get();
-  if (uv_async_init(&impl_->loop, &impl_->wake, [](uv_async_t* handle) {
-        static_cast<Impl*>(handle->data)->run_posted();
-      }) != 0) {
-    std::abort();
-  }
+  if (uv_async_init(&impl_->loop, &impl_->wake, [](uv_async_t*) {}) != 0) std::abort();
+  uv_idle_init(&impl_->loop, &impl_->no_wait);
+  uv_check_init(&impl_->loop, &impl_->after);
+  impl_->after.data = impl_.get();
+  uv_check_start(&impl_->after,
+                 [](uv_check_t* handle) { static_cast<Impl*>(handle->data)->run_posted(); });
 }
 
 Loop::~Loop() {
@@ -71,6 +76,8 @@ Loop::~Loop() {
     more = !dropped.empty();
   }
   uv_close(reinterpret_cast<uv_handle_t*>(&impl_->wake), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&impl_->after), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&impl_->no_wait), nullptr);
   bool leaked = false;
   uv_walk(
       &impl_->loop,
@@ -116,7 +123,11 @@ void Loop::post(std::function<void()> task) {
     const std::lock_guard lock(impl_->mutex);
     impl_->posted.push_back(std::move(task));
   }
-  uv_async_send(&impl_->wake);
+  if (std::this_thread::get_id() == impl_->thread) {
+    uv_idle_start(&impl_->no_wait, [](uv_idle_t*) {});
+  } else {
+    uv_async_send(&impl_->wake);
+  }
 }
 
 uv_loop_s* Loop::raw() const {

@@ -37,7 +37,8 @@ class Loop {
   /// passed. For tests and for a bounded shutdown; never from inside a callback.
   [[nodiscard]] bool run_until(const std::function<bool()>& done, Duration limit);
 
-  /// Calls `task` from the loop, in a later iteration, in the order of posting. From any thread.
+  /// Calls `task` from the loop, in the order of posting, never from inside this call, and not
+  /// before every socket that has something waiting was read. From any thread.
   /// Tasks still queued when the loop is destroyed are dropped.
   void post(std::function<void()> task);
 
