@@ -22,19 +22,17 @@ def shown(command, output):
 
 
 class Events:
-    """Prints what the hosts' `kith events -f` say, with the seconds since `mark()`.
+    """Prints what one host's `kith events -f` says, with the seconds since `mark()`."""
 
-    Of the nodes, what the first host says; of the tasks, what each host says of its own.
-    """
+    WORDS = {"running": "runs on", "shutdown": "ends on", "failed": "fails on"}
 
-    def __init__(self, hosts):
+    def __init__(self, host):
+        self.host = host.name
+        self.process = host.events()
         self.zero = 0.0
         self.muted = True
-        self.processes = [host.events() for host in hosts]
-        self.readers = [threading.Thread(target=self._read, args=(process, host.name, index == 0), daemon=True)
-                        for index, (host, process) in enumerate(zip(hosts, self.processes))]
-        for reader in self.readers:
-            reader.start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def mark(self):
         self.zero = time.monotonic()
@@ -43,25 +41,23 @@ class Events:
     def mute(self):
         self.muted = True
 
-    def _read(self, process, host, first):
-        for line in process.stdout:
+    def _read(self):
+        for line in self.process.stdout:
             seconds = time.monotonic() - self.zero
             if self.muted or not line.strip():
                 continue
             event = json.loads(line)
-            if event["type"] == "task" and event["action"] in ("running", "shutdown", "failed"):
-                ended = {"running": "runs on", "shutdown": "ends on", "failed": "fails on"}[event["action"]]
-                print(f"  {seconds:6.2f} s  {event['name']} {ended} {host}", flush=True)
-            elif first and event["type"] == "node":
-                print(f"  {seconds:6.2f} s  {event['text']}", flush=True)
+            text = event["text"] if event["type"] == "node" else None
+            if event["type"] == "task" and event["action"] in self.WORDS:
+                text = f"{event['name']} {self.WORDS[event['action']]} {event['attributes'].get('node', self.host)}"
+            if text:
+                print(f"  {seconds:6.2f} s  {text}", flush=True)
 
     def close(self):
-        for process in self.processes:
-            process.terminate()
-            process.wait()
-        for reader, process in zip(self.readers, self.processes):
-            reader.join(2)
-            process.stdout.close()
+        self.process.terminate()
+        self.process.wait()
+        self.reader.join(2)
+        self.process.stdout.close()
 
 
 def spread(lab):
@@ -91,7 +87,7 @@ def play(lab):
 
     victim = NAMES[2]
     survivors = lab.others(victim)
-    events = Events(list(lab))
+    events = Events(lab[NAMES[0]])
     try:
         title(f"the cable of {victim} is cut; what {NAMES[0]} says, in seconds since")
         time.sleep(0.3)  # the reader of events has connected
