@@ -14,6 +14,18 @@ TEST_CASE("sim: ten replicas over five hosts, two on each") {
   sound(*world);
 }
 
+TEST_CASE("sim: a new service starts each slot once, not more") {
+  for (uint64_t seed = 20; seed < 30; ++seed) {
+    auto world = settled(seed, 5);
+    REQUIRE(world->create(seed % 5, "web", 10).result);
+    world->run_for(20s);
+    uint64_t starts = 0;
+    for (size_t i = 0; i < 5; ++i) starts += world->host(i).engine().starts();
+    CHECK(starts == 10);
+    sound(*world);
+  }
+}
+
 TEST_CASE("sim: up to thirty and down to none") {
   auto world = settled(11, 5);
   REQUIRE(world->create(1, "web", 3).result);
