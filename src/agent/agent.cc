@@ -98,6 +98,8 @@ Result<NodeSetup> Agent::set_up() {
   Epoch epoch = 1;
   if (const auto at = loaded->meta.find("epoch"); at != loaded->meta.end())
     epoch = std::strtoull(std::string(as_text(at->second)).c_str(), nullptr, 10) + 1;
+  epoch = std::max(epoch, load_epoch(config_.data_dir) + 1);
+  if (auto kept = save_epoch(config_.data_dir, epoch); !kept) return fail(kept.error());
   StoreBatch batch;
   const std::string text = std::to_string(epoch);
   batch.meta["epoch"] = Bytes(text.begin(), text.end());

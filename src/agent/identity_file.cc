@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include "base/bytes.h"
 
@@ -18,9 +19,8 @@ Error fault(const std::string& path, const char* what) {
   return {ErrorCode::kFailed, path + ": " + what + ": " + std::strerror(errno)};
 }
 
-Result<Identity> create(const std::string& data_dir, const std::string& path) {
-  const Identity identity = Identity::generate();
-  const std::string text = to_hex(identity.seed()) + "\n";
+/// All of it or nothing, and synced: a file of the same name is replaced.
+Status replace_file(const std::string& folder, const std::string& path, const std::string& text) {
   const std::string fresh = path + ".new";
   const int fd = open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return fail(fault(fresh, "cannot be made"));
@@ -30,11 +30,18 @@ Result<Identity> create(const std::string& data_dir, const std::string& path) {
   close(fd);
   if (!whole) return fail(why);
   if (rename(fresh.c_str(), path.c_str()) != 0) return fail(fault(path, "cannot be made"));
-  const int folder = open(data_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder >= 0) {
-    fsync(folder);
-    close(folder);
+  const int directory = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory >= 0) {
+    fsync(directory);
+    close(directory);
   }
+  return {};
+}
+
+Result<Identity> create(const std::string& data_dir, const std::string& path) {
+  Identity identity = Identity::generate();
+  if (auto kept = replace_file(data_dir, path, to_hex(identity.seed()) + "\n"); !kept)
+    return fail(kept.error());
   return identity;
 }
 
@@ -59,6 +66,16 @@ Result<Identity> load_identity(const std::string& data_dir) {
   Identity::Seed seed{};
   std::copy(bytes->begin(), bytes->end(), seed.begin());
   return Identity::from_seed(seed);
+}
+
+uint64_t load_epoch(const std::string& data_dir) {
+  std::ifstream in(data_dir + "/epoch");
+  uint64_t epoch = 0;
+  return in >> epoch ? epoch : 0;
+}
+
+Status save_epoch(const std::string& data_dir, uint64_t epoch) {
+  return replace_file(data_dir, data_dir + "/epoch", std::to_string(epoch) + "\n");
 }
 
 }  // namespace kith

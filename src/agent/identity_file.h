@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -10,5 +11,10 @@ namespace kith {
 /// `<data_dir>/identity`: the seed in hexadecimal, readable by its owner alone. Made, and synced to
 /// disk, at the first start. A damaged one is refused by name: it is never replaced.
 [[nodiscard]] Result<Identity> load_identity(const std::string& data_dir);
+
+/// `<data_dir>/epoch`: the last epoch this node started with, beside the database, so that a
+/// damaged one does not make it begin anew. 0 if there is none.
+[[nodiscard]] uint64_t load_epoch(const std::string& data_dir);
+[[nodiscard]] Status save_epoch(const std::string& data_dir, uint64_t epoch);
 
 }  // namespace kith

@@ -52,6 +52,7 @@ void Links::accepted(uint64_t stream, Now now, std::vector<StreamCommand>& out) 
 void Links::connected(uint64_t stream, Now now, std::vector<StreamCommand>& out) {
   const auto at = links_.find(stream);
   if (at == links_.end()) return;
+  at->second.connected = true;
   at->second.deadline = now.mono + kHandshakeTime;
   out.push_back(StreamWrite{stream, at->second.channel.start()});
 }
@@ -82,7 +83,12 @@ void Links::data(uint64_t stream, ByteView bytes, Now now, std::vector<StreamCom
 
 void Links::closed(uint64_t stream, const std::string& why, Now now) {
   std::vector<StreamCommand> ignored;  // the driver closed it already
-  lose(stream, Error{ErrorCode::kUnavailable, why}, now, ignored);
+  const auto at = links_.find(stream);
+  // Who does not like a hello says nothing and hangs up.
+  const bool turned_away =
+      at != links_.end() && at->second.connected && !at->second.channel.established();
+  lose(stream, Error{turned_away ? ErrorCode::kUnauthentic : ErrorCode::kUnavailable, why}, now,
+       ignored);
 }
 
 void Links::advance(Now now, std::vector<StreamCommand>& out) {

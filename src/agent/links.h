@@ -44,7 +44,8 @@ class LinkHandler {
   virtual void link_established(uint64_t stream, Now now) = 0;
   virtual void link_frame(uint64_t stream, ByteView frame, Now now) = 0;
   /// Ended from the other side, by a fault or by its time limit; not by `close`. `established`
-  /// tells whether the peer ever proved itself.
+  /// tells whether the peer ever proved itself; kUnauthentic that it hung up on our hello, or
+  /// failed to prove itself.
   virtual void link_lost(uint64_t stream, const Error& why, bool established, Now now) = 0;
 };
 
@@ -96,6 +97,7 @@ class Links {
     SecureChannel channel;
     Instant deadline;
     bool established = false;
+    bool connected = false;  ///< of those opened here
   };
   void lose(uint64_t stream, const Error& why, Now now, std::vector<StreamCommand>& out);
 

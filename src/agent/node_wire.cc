@@ -433,13 +433,15 @@ void Node::link_lost(uint64_t stream, const Error& why, bool established, Now no
     if (seed.stream != stream) continue;
     seed.stream = 0;
     if (established) continue;
-    seed.fault = why.code == ErrorCode::kUnauthentic || why.message == "closed"
-                     ? "nobody answers with this key at " + seed.to.text() +
-                           ": its key or its cluster's name is another"
-                     : seed.to.text() + ": " + why.message;
+    std::string fault = why.code == ErrorCode::kUnauthentic
+                            ? "nobody answers with this key at " + seed.to.text() +
+                                  ": its key or its cluster's name is another"
+                            : "no answer at " + seed.to.text() + ": " + why.message;
+    if (fault != seed.fault && swim_.present_count() <= 1)
+      note("cluster", "no answer", {}, seed.to.text(), fault, now);
+    seed.fault = std::move(fault);
   }
   talks_.erase(stream);
-  (void)now;
 }
 
 void Node::stream_accepted(uint64_t stream, Now now, NodeEffects& out) {

@@ -10,7 +10,9 @@ constexpr uint64_t kMsBits = 42;
 
 }  // namespace
 
-WallTime Stamp::wall() const { return {static_cast<int64_t>(ms()) + kEpochMs}; }
+WallTime Stamp::wall() const {
+  return {static_cast<int64_t>(ms()) + kEpochMs};
+}
 
 Stamp Stamp::from_wall(WallTime wall) {
   constexpr int64_t kMax = (int64_t{1} << kMsBits) - 1;
@@ -23,6 +25,8 @@ Stamp HybridClock::next(WallTime wall) {
   return last_;
 }
 
-void HybridClock::observe(Stamp seen) { last_ = std::max(last_, seen); }
+void HybridClock::observe(Stamp seen) {
+  last_ = std::max(last_, seen);
+}
 
 }  // namespace kith

@@ -12,7 +12,9 @@ uint64_t NodeId::short_id() const {
   return value;
 }
 
-std::string NodeId::docker_id() const { return docker_id_from(key); }
+std::string NodeId::docker_id() const {
+  return docker_id_from(key);
+}
 
 std::optional<NodeId> NodeId::from_hex(std::string_view text) {
   const auto bytes = kith::from_hex(text);

@@ -9,13 +9,13 @@ namespace kith {
 
 /// A code exists only where some caller branches on it.
 enum class ErrorCode {
-  kFailed,        ///< nothing more to say than the message
-  kInvalid,       ///< the input is wrong; trying again gives the same
-  kNotFound,      ///< the named thing does not exist
-  kConflict,      ///< exists already, or was changed meanwhile
-  kUnavailable,   ///< out of reach now; may work later
-  kUnauthentic,   ///< did not authenticate: wrong key, forged or damaged
-  kTooLarge,      ///< over a named limit
+  kFailed,       ///< nothing more to say than the message
+  kInvalid,      ///< the input is wrong; trying again gives the same
+  kNotFound,     ///< the named thing does not exist
+  kConflict,     ///< exists already, or was changed meanwhile
+  kUnavailable,  ///< out of reach now; may work later
+  kUnauthentic,  ///< did not authenticate: wrong key, forged or damaged
+  kTooLarge,     ///< over a named limit
 };
 
 struct Error {

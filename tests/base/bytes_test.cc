@@ -9,9 +9,9 @@ TEST_CASE("bytes: base64 gives RFC 4648's vectors and reads them back") {
     const char* plain;
     const char* coded;
   };
-  for (const Row& row : {Row{"", ""}, Row{"f", "Zg=="}, Row{"fo", "Zm8="}, Row{"foo", "Zm9v"},
-                         Row{"foob", "Zm9vYg=="}, Row{"fooba", "Zm9vYmE="},
-                         Row{"foobar", "Zm9vYmFy"}}) {
+  for (const Row& row :
+       {Row{"", ""}, Row{"f", "Zg=="}, Row{"fo", "Zm8="}, Row{"foo", "Zm9v"},
+        Row{"foob", "Zm9vYg=="}, Row{"fooba", "Zm9vYmE="}, Row{"foobar", "Zm9vYmFy"}}) {
     CHECK(to_base64(as_bytes(row.plain)) == row.coded);
     const auto back = from_base64(row.coded);
     REQUIRE(back);

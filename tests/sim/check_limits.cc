@@ -9,7 +9,7 @@ namespace kith::sim {
 namespace {
 
 constexpr Duration kWindow = std::chrono::seconds(5);
-constexpr uint64_t kMaxWakeups = 5'000;  ///< within it
+constexpr uint64_t kMaxWakeups = 2'500;  ///< by timers, within it
 
 class LimitChecker final : public Checker {
  public:

@@ -22,7 +22,7 @@ class StopChecker final : public Checker {
       ran_[container->slot][{container->term, world.host(host).id()}] = world.now();
     if (!world.host(host).agent_up()) return;
     for (const TaskRecord& task : world.host(host).node().reconciler().tasks())
-      if (healthy(task)) known_healthy_.insert(task.id);
+      look(world.host(host), task);
   }
 
   void stopping(World& world, size_t host, const ContainerInfo& container) override {
@@ -40,6 +40,20 @@ class StopChecker final : public Checker {
  private:
   using Rank = std::pair<Term, NodeId>;
 
+  // A stop is judged when it is decided: it is carried out a second later.
+  void look(const SimHost& at, const TaskRecord& task) {
+    if (healthy(task)) {
+      known_healthy_.insert(task.id);
+    } else if (task.desired != TaskState::kRunning && decided_.insert(task.id).second) {
+      ContainerInfo container;
+      container.slot = task.slot;
+      container.service_id = task.service_id;
+      container.generation = task.generation;
+      container.image = task.image;
+      if (asked_for(at, container)) known_healthy_.erase(task.id);
+    }
+  }
+
   static bool asked_for(const SimHost& at, const ContainerInfo& container) {
     const Node& node = at.node();
     const auto service = node.catalog().services().find(container.slot.service);
@@ -52,7 +66,8 @@ class StopChecker final : public Checker {
   }
 
   std::map<SlotKey, std::map<Rank, Instant>> ran_;
-  std::set<std::string> known_healthy_;
+  std::set<std::string> known_healthy_;  ///< and not told to stop for a good reason
+  std::set<std::string> decided_;
 };
 
 }  // namespace

@@ -137,7 +137,6 @@ void SimHost::take(Input input) {
 }
 
 void SimHost::wake() {
-  ++wakeups_;
   const Now read = now();
   if (armed_ == kNever || read.mono <= armed_ + kLate) return;
   const Duration lag = read.mono - armed_;
@@ -162,6 +161,7 @@ void SimHost::arm() {
   const auto ticks = (due - queue_->now() + kTimerTick - Duration(1)) / kTimerTick;
   queue_->after(std::max<int64_t>(1, ticks) * kTimerTick, [this, timer] {
     if (timer != timer_ || !node_) return;
+    ++wakeups_;
     take([](Node&, Now, NodeEffects&) {});
   });
 }

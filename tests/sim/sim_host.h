@@ -63,6 +63,7 @@ class SimHost {
   [[nodiscard]] Clocks& clocks() { return clocks_; }
   [[nodiscard]] Now now() const { return clocks_.read(queue_->now()); }
   [[nodiscard]] Epoch epoch() const { return epoch_; }
+  /// By timers.
   [[nodiscard]] uint64_t wakeups() const { return wakeups_; }
 
   /// By the agent's configuration.
