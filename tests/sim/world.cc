@@ -132,9 +132,11 @@ Answer World::ask(size_t host, Edit edit) {
   return *answer;
 }
 
+// An update goes on after a failure: by default it would rightly pause for ever.
 std::string World::spec(const std::string& name, uint32_t replicas, const std::string& image) {
   return R"({"Name":")" + name + R"(","TaskTemplate":{"ContainerSpec":{"Image":")" + image +
-         R"("}},"Mode":{"Replicated":{"Replicas":)" + std::to_string(replicas) + "}}}";
+         R"("}},"Mode":{"Replicated":{"Replicas":)" + std::to_string(replicas) +
+         R"(}},"UpdateConfig":{"Parallelism":1,"FailureAction":"continue"}})";
 }
 
 std::optional<Edit> World::edit_of(size_t host, const std::string& name,
