@@ -149,7 +149,7 @@ class Node final : private LinkHandler, private SyncSink {
     std::optional<StreamPing> ping;
     std::vector<std::string> keys;
   };
-  /// Documents whose root differs from mine, by whose ping.
+  /// A peer whose stores differ from mine, by its pings.
   struct Mismatch {
     unsigned seen = 0;
     Instant since;
@@ -173,6 +173,7 @@ class Node final : private LinkHandler, private SyncSink {
   void hear(const Message& message, const NodeId& from, bool roster, Now now);
   void take_record(const RecordRumor& rumor, Now now);
   void take_offer(const OfferRumor& rumor, const NodeId& from);
+  [[nodiscard]] uint64_t root() const;
   void compare_root(const NodeId& from, uint64_t root, Now now);
   void carry_out(SwimEffects& effects, Now now);
   void tell(const DocEffects& effects, Now now);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/node.h"
+#include "base/hash.h"
 
 namespace kith {
 namespace {
@@ -40,7 +41,7 @@ std::vector<Rumor> Node::as_rumors(std::vector<MemberRumor> rumors) const {
 void Node::send(const NodeId& to, const Endpoint& address, Message message, Now now) {
   const bool probe =
       std::holds_alternative<Ping>(message.body) || std::holds_alternative<Ack>(message.body);
-  if (probe) message.docs_root = docs_.root();
+  if (probe) message.root = root();
   // Whoever has not answered in this boot may not know it, and would take nothing else from it.
   if (!heard_me_.contains(to)) {
     for (Rumor& rumor : as_rumors({swim_.self_rumor()})) message.rumors.push_back(std::move(rumor));
@@ -119,7 +120,7 @@ void Node::datagram(const Endpoint& from, ByteView bytes, Now now, NodeEffects& 
   const NodeId id = sender->second;
   if (std::holds_alternative<Ack>(message->body)) heard_me_.insert(id);
   hear(*message, id, false, now);
-  compare_root(id, message->docs_root, now);
+  compare_root(id, message->root, now);
   SwimEffects effects;
   swim_.receive(id, from, message->body, now.mono, effects);
   carry_out(effects, now);
@@ -193,10 +194,15 @@ void Node::take_offer(const OfferRumor& rumor, const NodeId& from) {
   if (wanted && keys.size() < kMaxOffersAPeer) keys.insert(rumor.key);
 }
 
-/// Documents differ for good, not only while news is on its way.
+/// Of all that two nodes should hold alike.
+uint64_t Node::root() const {
+  return hash_combine(docs_.root(), observed_.root());
+}
+
+/// The stores differ for good, not only while news is on its way.
 void Node::compare_root(const NodeId& from, uint64_t root, Now now) {
   if (root == 0) return;
-  if (root == docs_.root()) {
+  if (root == this->root()) {
     mismatches_.erase(from);
     return;
   }
@@ -369,7 +375,7 @@ void Node::link_established(uint64_t stream, Now now) {
       message.rumors = as_rumors(talk.ping->rumors);
       for (Rumor& rumor : as_rumors({swim_.self_rumor()}))
         message.rumors.push_back(std::move(rumor));
-      message.docs_root = docs_.root();
+      message.root = root();
       send_frame(stream, kMessageFrame, encode(message));
       return;
     }
@@ -399,7 +405,7 @@ void Node::link_frame(uint64_t stream, ByteView frame, Now now) {
     if (const auto* ping = std::get_if<Ping>(&message->body)) {
       Message answer;
       answer.body = Ack{ping->nonce};
-      answer.docs_root = docs_.root();
+      answer.root = root();
       answer.rumors = as_rumors(swim_.answer_for(peer));
       send_frame(stream, kMessageFrame, encode(answer));
     } else if (const auto* ack = std::get_if<Ack>(&message->body)) {

@@ -250,7 +250,7 @@ bool read_message(const msgpack::object& object, Message& out) {
   uint64_t kind = 0;
   fields.number(kind);
   if (!read_body(kind, fields.array(), out.body)) return false;
-  fields.number(out.docs_root);
+  fields.number(out.root);
   Fields rumors = fields.array();
   if (!fields.good()) return false;
   while (!rumors.end()) {
@@ -327,7 +327,7 @@ Bytes encode(const Message& message) {
   packer.pack_array(4);
   packer.pack(message.body.index());
   std::visit([&](const auto& body) { pack_fields(packer, body); }, message.body);
-  packer.pack(message.docs_root);
+  packer.pack(message.root);
   packer.pack_array(static_cast<uint32_t>(message.rumors.size()));
   for (const Rumor& rumor : message.rumors) pack(packer, rumor);
   return std::move(sink.bytes);

@@ -87,7 +87,7 @@ using Body = std::variant<Ping, Ack, PingReq, Nack, Confirm, Gossip>;
 
 struct Message {
   Body body;
-  uint64_t docs_root = 0;  ///< digest of all documents; on pings and acks
+  uint64_t root = 0;  ///< digest of all documents and records; on pings and acks
   std::vector<Rumor> rumors;
 };
 

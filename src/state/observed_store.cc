@@ -272,6 +272,13 @@ std::vector<const Observed*> ObservedStore::all() const {
   return found;
 }
 
+uint64_t ObservedStore::root() const {
+  uint64_t root = 0;
+  for (const ObservedVector& vector : vectors())
+    root = hash_combine(root, hash_combine(stable_hash(vector.node.key), vector.digest));
+  return root;
+}
+
 std::vector<ObservedVector> ObservedStore::vectors() const {
   std::vector<ObservedVector> found;
   for (const auto& [node, of] : nodes_) {

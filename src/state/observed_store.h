@@ -121,6 +121,8 @@ class ObservedStore {
   /// What everybody says, ordered by (node, key); without tombstones.
   [[nodiscard]] std::vector<const Observed*> all() const;
 
+  /// Digest of everything kept: equal ones mean equal stores. O(nodes).
+  [[nodiscard]] uint64_t root() const;
   // For sync. Ordered by node; by key.
   [[nodiscard]] std::vector<ObservedVector> vectors() const;
   [[nodiscard]] std::vector<const Observed*> kept(const NodeId& node) const;  ///< and tombstones

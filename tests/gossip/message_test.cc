@@ -28,7 +28,7 @@ TEST_CASE("message: what was encoded decodes to the same") {
     const auto decoded = decode_message(bytes);
     REQUIRE(decoded);
     CHECK(decoded->body.index() == message.body.index());
-    CHECK(decoded->docs_root == message.docs_root);
+    CHECK(decoded->root == message.root);
     CHECK(decoded->rumors.size() == message.rumors.size());
     CHECK(encode(*decoded) == bytes);
   }
@@ -42,7 +42,7 @@ TEST_CASE("message: every field of every body survives") {
   CHECK(std::get<Ping>(round(Ping{UINT64_MAX}).body).nonce == UINT64_MAX);
   CHECK(std::get<Ack>(round(Ack{0}).body).nonce == 0);
   CHECK(std::get<Nack>(round(Nack{5}).body).nonce == 5);
-  CHECK(round(Gossip{}).docs_root == 9);
+  CHECK(round(Gossip{}).root == 9);
   const auto request = std::get<PingReq>(round(PingReq{7, sample::node(1), at}).body);
   CHECK(request.nonce == 7);
   CHECK(request.target == sample::node(1));
@@ -115,7 +115,7 @@ TEST_CASE("message: fields that a newer version appended are passed over") {
     append_fields(bytes, 2, 4, 2, extra);
     const auto decoded = decode_message(bytes);
     REQUIRE(decoded);
-    CHECK(decoded->docs_root == 2);
+    CHECK(decoded->root == 2);
   }
   SUBCASE("to a rumor") {
     Rng rng(5);

@@ -124,7 +124,7 @@ inline Message random_message(Rng& rng) {
     default:
       message.body = Gossip{};
   }
-  message.docs_root = rng.next();
+  message.root = rng.next();
   for (uint64_t i = rng.below(8); i > 0; --i) message.rumors.push_back(random_rumor(rng));
   return message;
 }
