@@ -386,7 +386,7 @@ std::string Agent::engine_socket() const {
 }
 
 void Agent::edit(Edit edit, Created done) {
-  const uint64_t number = node_->edit(std::move(edit), wake());
+  const uint64_t number = node_->edit(std::move(edit));
   if (number == 0) {
     loop_.post([done = std::move(done)] {
       done(fail(ErrorCode::kUnavailable, "too many edits wait already; try again"));

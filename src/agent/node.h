@@ -46,6 +46,9 @@ struct NodeSetup {
   LoadedState loaded;
 };
 
+/// Before the node id in hex: meta keys under which each member's last signed alive is kept.
+constexpr std::string_view kAliveMeta = "alive/";
+
 struct SendDatagram {
   Endpoint to;
   Bytes bytes;
@@ -98,11 +101,12 @@ class Node final : private LinkHandler, private SyncSink {
   [[nodiscard]] Instant next_deadline() const;
 
   /// Queues an edit; EditDone follows once it is on disk, or was refused. Zero: too many wait.
-  uint64_t edit(Edit edit, Now now);
+  uint64_t edit(Edit edit);
   /// Stops what runs here, unless `keep_running`, says goodbye, and asks the driver to stop.
   void leave(bool keep_running, Now now, NodeEffects& out);
 
-  // --- Questions (report.cc) -------------------------------------------------------------------
+  // --- Questions (node_report.cc)
+  // -------------------------------------------------------------------
   [[nodiscard]] const NodeId& self() const { return setup_.identity.id(); }
   [[nodiscard]] StatusReport status(Now now) const;
   [[nodiscard]] std::vector<NodeEntry> nodes(Now now) const;
@@ -165,7 +169,7 @@ class Node final : private LinkHandler, private SyncSink {
     std::string result;
   };
 
-  // wire.cc: datagrams, rumors, links.
+  // node_wire.cc: datagrams, rumors; node_links.cc: links.
   void send(const NodeId& to, const Endpoint& address, Message message, Now now);
   void sign(MemberRumor& rumor) const;
   [[nodiscard]] std::vector<Rumor> as_rumors(std::vector<MemberRumor> rumors) const;
@@ -187,8 +191,8 @@ class Node final : private LinkHandler, private SyncSink {
   [[nodiscard]] std::optional<NodeId> any_peer();
   void send_roster(uint64_t stream);
   void send_frame(uint64_t stream, uint8_t type, ByteView payload);
-  void pump(uint64_t stream, Now now);
-  void exchange_over(uint64_t stream, Now now);
+  void pump(uint64_t stream);
+  void exchange_over(uint64_t stream);
 
   // LinkHandler
   void link_established(uint64_t stream, Now now) override;
@@ -200,7 +204,7 @@ class Node final : private LinkHandler, private SyncSink {
   void drop_documents(std::vector<std::string> keys, Stamp horizon) override;
   void raise_horizon(Stamp horizon) override;
 
-  // node.cc: membership, documents, disk, work.
+  // node_events.cc, node_store.cc, node.cc: members, documents, disk, work.
   void member_event(const MemberEvent& event, Now now);
   void remember_alive(const NodeId& node);
   void document_changed(const std::string& key, Now now);
@@ -208,6 +212,7 @@ class Node final : private LinkHandler, private SyncSink {
   void apply(const ObservedEffects& effects, Now now);
   void supersede(Now now);
   [[nodiscard]] bool all_listed() const;
+  void answer(uint64_t edit, Result<std::string> outcome);
   void run_edits(Now now);
   void finish_edit(const Status& status, Now now);
   void enrol(Now now);
@@ -272,7 +277,8 @@ class Node final : private LinkHandler, private SyncSink {
   uint64_t next_edit_ = 1;
   std::deque<PendingEdit> edits_;
   std::optional<EditInFlight> editing_;
-  bool enrolling_ = false;
+  uint64_t enrolling_ = 0;  ///< the edit under way
+  Instant enrol_not_before_ = Instant::min();
   StoreBatch unsaved_;
   uint64_t next_persist_ = 1;
   uint64_t saving_ = 0;

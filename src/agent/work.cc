@@ -80,7 +80,12 @@ void Work::build_view(const Catalog& catalog, const std::map<NodeId, Member>& me
 void Work::update(const Catalog& catalog, const std::map<NodeId, Member>& members,
                   const NodeId& self, bool calm) {
   build_view(catalog, members, self);
-  ring_.emplace(view_);
+  std::vector<std::pair<NodeId, uint32_t>> weights;
+  for (const NodeView& node : view_.nodes) weights.emplace_back(node.id, node.weight);
+  if (!ring_ || weights != ring_weights_) {  // it is dear, and seldom changes
+    ring_.emplace(view_);
+    ring_weights_ = std::move(weights);
+  }
   assignment_ = assign(view_, *ring_);
   moves_.clear();
   if (calm) moves_ = rebalance(view_, assignment_);

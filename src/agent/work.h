@@ -42,6 +42,7 @@ class Work {
   NodeId self_;
   PlacementView view_;
   std::optional<Ring> ring_;
+  std::vector<std::pair<NodeId, uint32_t>> ring_weights_;  ///< what `ring_` was made from
   Assignment assignment_;
   std::vector<Move> moves_;
   std::map<NodeId, Liveness> liveness_;

@@ -202,9 +202,7 @@ void SimHost::carry_out(NodeEffects effects) {
 
 uint64_t SimHost::edit(Edit edit) {
   uint64_t number = 0;
-  take([&number, &edit](Node& node, Now now, NodeEffects&) {
-    number = node.edit(std::move(edit), now);
-  });
+  take([&number, &edit](Node& node, Now, NodeEffects&) { number = node.edit(std::move(edit)); });
   return number;
 }
 

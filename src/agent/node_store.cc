@@ -1,0 +1,190 @@
+// Node: documents, records, edits, and the disk.
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/node.h"
+
+namespace kith {
+namespace {
+
+constexpr Duration kSaveRetry = std::chrono::seconds(5);
+constexpr Duration kEnrolPause = std::chrono::seconds(5);
+
+}  // namespace
+
+void Node::document_changed(const std::string& key, Now now) {
+  dirty_ = true;
+  const auto services = catalog_.services();
+  const auto roster = catalog_.roster();
+  catalog_.document_changed(docs_, key);
+  if (key.starts_with("service/")) {
+    const std::string name = key.substr(8);
+    const auto before = services.find(name);
+    const auto after = catalog_.services().find(name);
+    const bool was = before != services.end();
+    const bool is = after != catalog_.services().end();
+    if (!was && !is) return;
+    const std::string action = !was ? "create" : is ? "update" : "remove";
+    const std::string verb = !was ? " created" : is ? " updated" : " removed";
+    note("service", action, is ? after->second->id : before->second->id, name,
+         "service " + name + verb, now);
+    return;
+  }
+  for (const auto& [node, doc] : roster) {
+    if (roster_key(node) != key || catalog_.roster().contains(node)) continue;
+    note("node", "remove", node.docker_id(), doc.name, "node " + doc.name + " removed", now);
+    const Member* member = swim_.find(node);
+    if (node == self() || (member != nullptr && member->present())) continue;
+    swim_.forget(node);
+    guard_.forget(node.short_id());
+    disseminator_.invalidate(member_prefix(node));
+    unsaved_.meta[std::string(kAliveMeta) + node.hex()] = {};
+    ObservedEffects effects;
+    observed_.drop_node(node, effects);
+    apply(effects, now);
+  }
+}
+
+void Node::apply(DocEffects& effects, Now now) {
+  unsaved_.append(std::move(effects.batch));
+  effects.batch = {};
+  tell(effects, now);
+  for (const std::string& key : effects.changed) document_changed(key, now);
+}
+
+void Node::apply(const ObservedEffects& effects, Now now) {
+  tell(effects, now);
+  for (const ObservedChange& change : effects.changed) {
+    dirty_ = true;
+    const auto before = catalog_.task(change.node, change.key);
+    catalog_.observed_changed(observed_, change.node, change.key);
+    if (const auto after = catalog_.task(change.node, change.key))
+      note_task(before.get(), *after, now);
+    if (change.key != node_info_key(change.node)) continue;
+    const NodeInfo* info = catalog_.info(change.node);
+    if (info == nullptr || info->inventory_epoch == 0) continue;
+    Superseding& waits = inventories_[change.node];
+    if (waits.epoch != info->inventory_epoch)
+      waits = {info->inventory_epoch, now.mono + kInventoryGrace};
+  }
+}
+
+/// Voids what nodes said before their last start, once they have said all of it anew.
+void Node::supersede(Now now) {
+  for (auto at = inventories_.begin(); at != inventories_.end();) {
+    if (at->second.due > now.mono) {
+      ++at;
+      continue;
+    }
+    const NodeId node = at->first;
+    at = inventories_.erase(at);
+    const NodeInfo* info = catalog_.info(node);
+    if (info == nullptr || info->inventory_epoch == 0) continue;
+    ObservedEffects superseded;
+    observed_.set_inventory(node, info->inventory_epoch, superseded);
+    apply(superseded, now);
+  }
+}
+
+uint64_t Node::edit(Edit edit) {
+  if (edits_.size() >= kMaxQueuedEdits) return 0;
+  edits_.push_back({next_edit_, std::move(edit)});
+  return next_edit_++;
+}
+
+void Node::answer(uint64_t edit, Result<std::string> outcome) {
+  if (edit == enrolling_) enrolling_ = 0;
+  out_.edits.push_back({edit, std::move(outcome)});
+}
+
+/// One edit at a time: it is drafted against all that came before it, written, and only then
+/// merged, told and acknowledged. What the disk refused never was.
+void Node::run_edits(Now now) {
+  while (!editing_ && !edits_.empty()) {
+    PendingEdit pending = std::move(edits_.front());
+    edits_.pop_front();
+    auto drafted = draft(pending.edit, catalog_, docs_, work_, now.wall, rng_);
+    if (!drafted) {
+      answer(pending.id, fail(drafted.error()));
+      continue;
+    }
+    DocStore scratch({}, docs_.last_stamp());
+    std::vector<Document> current;
+    if (const Document* document = docs_.find_any(drafted->key)) current.push_back(*document);
+    scratch.restore(std::move(current), {}, docs_.horizon());
+    DocEffects effects;
+    const auto version = drafted->remove
+                             ? scratch.remove(drafted->key, now, self(), effects)
+                             : scratch.put(drafted->key, drafted->body, now, self(), effects);
+    if (!version) {
+      answer(pending.id, fail(version.error()));
+      continue;
+    }
+    EditInFlight flight{next_persist_++, pending.id, {}, drafted->result};
+    flight.documents.push_back(*scratch.find_any(drafted->key));
+    out_.persists.push_back({flight.persist, std::move(effects.batch)});
+    editing_ = std::move(flight);
+  }
+}
+
+void Node::finish_edit(const Status& status, Now now) {
+  EditInFlight flight = std::move(*editing_);
+  editing_.reset();
+  if (!status) {
+    disk_fault_ = status.error().message;
+    answer(flight.edit,
+           fail(ErrorCode::kUnavailable, "not stored, nothing was changed: " + disk_fault_));
+    return;
+  }
+  disk_fault_.clear();
+  DocEffects effects;
+  for (Document& document : flight.documents) docs_.merge(std::move(document), now, effects);
+  apply(effects, now);
+  answer(flight.edit, flight.result);
+}
+
+void Node::written(uint64_t persist, const Status& status, Now now, NodeEffects& out) {
+  now_ = now;
+  if (editing_ && editing_->persist == persist) {
+    finish_edit(status, now);
+  } else if (persist == saving_) {
+    saving_ = 0;
+    if (status) {
+      disk_fault_.clear();
+    } else {  // keep it for the next try, what came since on top
+      disk_fault_ = status.error().message;
+      StoreBatch later = std::exchange(unsaved_, std::move(being_saved_));
+      unsaved_.append(std::move(later));
+      save_not_before_ = now.mono + kSaveRetry;
+    }
+    being_saved_ = {};
+  }
+  drain(out);
+}
+
+void Node::flush_disk(Now now) {
+  if (saving_ != 0 || unsaved_.empty() || now.mono < save_not_before_) return;
+  saving_ = next_persist_++;
+  being_saved_ = std::exchange(unsaved_, {});
+  out_.persists.push_back({saving_, being_saved_});
+}
+
+/// Sees to one's own entry in the roster, once it is known what the others know.
+void Node::enrol(Now now) {
+  if (!synced_ || leaving_ || enrolling_ != 0 || now.mono < enrol_not_before_) return;
+  const auto at = catalog_.roster().find(self());
+  const std::string address = setup_.address.text();
+  if (at != catalog_.roster().end() && at->second.name == setup_.name &&
+      at->second.address == address)
+    return;
+  RosterDoc doc;
+  if (at != catalog_.roster().end()) doc = at->second;
+  doc.node = self();
+  doc.name = setup_.name;
+  doc.address = address;
+  enrolling_ = edit(Enrol{doc});
+  enrol_not_before_ = now.mono + kEnrolPause;
+}
+
+}  // namespace kith
