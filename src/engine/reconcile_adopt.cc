@@ -51,7 +51,7 @@ void Reconciler::on(const Inventory& event, Now now, ReconcileEffects& out) {
   const auto runs_now = [](const ContainerInfo* c) {
     return c->status == ContainerStatus::kRunning || c->status == ContainerStatus::kPaused;
   };
-  std::stable_sort(order.begin(), order.end(), [&](const auto* a, const auto* b) {
+  std::sort(order.begin(), order.end(), [&](const auto* a, const auto* b) {
     if (runs_now(a) != runs_now(b)) return runs_now(a);
     return a->term != b->term ? a->term > b->term : a->task_id < b->task_id;
   });
