@@ -20,7 +20,7 @@ constexpr const char* kSpec = R"({"Name":"web","TaskTemplate":{"ContainerSpec":{
 class FakeEngine {
  public:
   FakeEngine(Loop& loop, const std::string& path)
-      : server_(loop, [this](const ExchangePtr& exchange) { answer(exchange); }),
+      : server_(loop, [](const ExchangePtr& exchange) { answer(exchange); }),
         listener_(test::listen(loop, StreamAddress::local(path),
                                [this](ByteStream s) { server_.serve(std::move(s)); })) {}
 
