@@ -96,7 +96,14 @@ StatusReport Node::status(Now now) const {
 
 std::vector<NodeEntry> Node::nodes(Now now) const {
   std::vector<NodeEntry> out;
-  for (const NodeView& view : work_.view().nodes) {
+  std::vector<NodeView> views = work_.view().nodes;
+  if (!catalog_.roster().contains(self())) {  // not enrolled yet: here all the same
+    RosterDoc doc;
+    doc.node = self();
+    doc.name = setup_.name;
+    views.push_back(node_view(doc, catalog_.info(self()), Liveness::kAlive));
+  }
+  for (const NodeView& view : views) {
     NodeEntry entry;
     entry.view = view;
     entry.self = view.id == self();

@@ -19,6 +19,8 @@ Liveness liveness_of(const Member* member, const NodeId& self) {
   return Liveness::kDead;
 }
 
+}  // namespace
+
 NodeView node_view(const RosterDoc& doc, const NodeInfo* info, Liveness liveness) {
   NodeView node;
   node.id = doc.node;
@@ -42,8 +44,6 @@ NodeView node_view(const RosterDoc& doc, const NodeInfo* info, Liveness liveness
   node.weight = info->weight;
   return node;
 }
-
-}  // namespace
 
 bool Work::hidden(const NodeId& node) const {
   const auto at = liveness_.find(node);

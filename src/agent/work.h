@@ -16,6 +16,9 @@
 
 namespace kith {
 
+/// One node of the roster with what it says of itself; `info` may be null.
+[[nodiscard]] NodeView node_view(const RosterDoc& doc, const NodeInfo* info, Liveness liveness);
+
 /// Who should run what, worked out from the records and one's own view of who is alive: what is
 /// between the stores and the Reconciler. Rebuilt whole by `update`.
 class Work {
