@@ -58,7 +58,7 @@ StatusReport Node::status(Now now) const {
       {"datagrams_unknown_key", sealed.unknown_key},
       {"datagrams_unauthentic", sealed.unauthentic},
       {"datagrams_replayed", guard_.counters().replayed},
-      {"streams_refused_key", links_.counters().hello_refused},
+      {"streams_unauthentic", links_.counters().hello_refused},
       {"streams_failed", links_.counters().failed},
       {"rumors_dropped", disseminator_.queue().dropped()},
       {"documents", docs_.size()},
