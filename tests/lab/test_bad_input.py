@@ -126,7 +126,7 @@ def a_wrong_cluster_key_gets_nothing_and_is_counted(lab):
         return any("unauth" in name and count > 0 for name, count in counters.items())
 
     wait_for(counted, 10, "the members count it")
-    assert sorted(lab["h1"].ready_nodes()) == ["h1", "h2"]
+    wait_for(lambda: sorted(lab["h1"].ready_nodes()) == ["h1", "h2"], 10, "the members are those with the key")
 
 
 @case(hosts=3)
