@@ -5,6 +5,7 @@
 #include "api/json.h"
 #include "api/service_view.h"
 #include "api/time_text.h"
+#include "api/words.h"
 
 namespace kith {
 namespace {
@@ -19,18 +20,6 @@ Json labels_of(const std::map<std::string, std::string>& labels) {
   Json out = Json::object();
   for (const auto& [name, value] : labels) out[name] = value;
   return out;
-}
-
-std::string_view availability_name(Availability availability) {
-  switch (availability) {
-    case Availability::kActive:
-      return "active";
-    case Availability::kPause:
-      return "pause";
-    case Availability::kDrain:
-      return "drain";
-  }
-  return "active";
 }
 
 bool gone(const NodeEntry& node) {
@@ -71,7 +60,7 @@ Json node_object(const NodeEntry& node) {
   out["UpdatedAt"] = rfc3339(std::max(node.created, node.since));
   out["Spec"] = {{"Labels", labels_of(node.view.labels)},
                  {"Role", "manager"},
-                 {"Availability", availability_name(node.view.availability)}};
+                 {"Availability", availability_word(node.view.availability)}};
   Json engine_json = {{"EngineVersion", engine.version}};
   if (!engine.labels.empty()) engine_json["Labels"] = labels_of(engine.labels);
   engine_json["Plugins"] = {{{"Type", "Network"}, {"Name", "bridge"}},

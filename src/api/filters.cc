@@ -8,25 +8,12 @@
 #include "api/json.h"
 #include "api/lookup.h"
 #include "api/service_view.h"
+#include "api/words.h"
 
 namespace kith {
 namespace {
 
 constexpr size_t kMaxFilterBytes = 64 * 1024;
-
-std::string_view mode_name(ServiceMode mode) {
-  switch (mode) {
-    case ServiceMode::kReplicated:
-      return "replicated";
-    case ServiceMode::kGlobal:
-      return "global";
-    case ServiceMode::kReplicatedJob:
-      return "replicated-job";
-    case ServiceMode::kGlobalJob:
-      return "global-job";
-  }
-  return "";
-}
 
 const ServiceDoc* service_of(const std::vector<ServiceEntry>& services, const std::string& id) {
   for (const ServiceEntry& one : services)
@@ -137,7 +124,7 @@ Answer<std::vector<ServiceEntry>> filter_services(std::vector<ServiceEntry> serv
   return keep_if(std::move(services), [&](const ServiceEntry& one) {
     return filters.prefix("id", one.doc.id) && filters.prefix("name", one.doc.name) &&
            filters.labels("label", one.doc.spec.labels) &&
-           filters.exact("mode", mode_name(one.doc.spec.mode)) &&
+           filters.exact("mode", mode_word(one.doc.spec.mode)) &&
            filters.exact("runtime", "container");
   });
 }

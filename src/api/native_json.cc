@@ -5,6 +5,7 @@
 #include "api/json.h"
 #include "api/service_view.h"
 #include "api/time_text.h"
+#include "api/words.h"
 
 namespace kith {
 namespace {
@@ -13,32 +14,6 @@ Json map_of(const std::map<std::string, std::string>& values) {
   Json out = Json::object();
   for (const auto& [name, value] : values) out[name] = value;
   return out;
-}
-
-const char* availability_of(Availability availability) {
-  switch (availability) {
-    case Availability::kActive:
-      return "active";
-    case Availability::kPause:
-      return "pause";
-    case Availability::kDrain:
-      return "drain";
-  }
-  return "active";
-}
-
-const char* mode_of(ServiceMode mode) {
-  switch (mode) {
-    case ServiceMode::kReplicated:
-      return "replicated";
-    case ServiceMode::kGlobal:
-      return "global";
-    case ServiceMode::kReplicatedJob:
-      return "replicated job";
-    case ServiceMode::kGlobalJob:
-      return "global job";
-  }
-  return "replicated";
 }
 
 const char* health_of(Health health) {
@@ -123,7 +98,7 @@ std::string native_nodes_json(std::span<const NodeEntry> nodes) {
                    {"self", node.self},
                    {"state", node_state(node)},
                    {"since", rfc3339(node.since)},
-                   {"availability", availability_of(node.view.availability)},
+                   {"availability", availability_word(node.view.availability)},
                    {"address", node.address.text()},
                    {"version", node.info ? node.info->version : ""},
                    {"engine", node.view.engine.version},
@@ -143,7 +118,7 @@ std::string native_services_json(std::span<const ServiceEntry> services,
     const auto update = update_report(one.doc, tasks, now);
     out.push_back({{"id", one.doc.id},
                    {"name", one.doc.name},
-                   {"mode", mode_of(one.doc.spec.mode)},
+                   {"mode", mode_word(one.doc.spec.mode)},
                    {"running", counts.running},
                    {"desired", counts.desired},
                    {"image", one.doc.spec.image},
