@@ -53,6 +53,8 @@ class Host:
     def power_on(self):
         self.init = self.lab._init(self.name)
         peer = f"/proc/{self.init.pid}/ns/net"
+        # After a power cut the kernel may still be taking the old cable down.
+        self.lab.on_switch("sh", "-c", f"ip link del {self.port} 2>/dev/null; true")
         self.lab.on_switch("ip", "link", "add", self.port, "type", "veth", "peer", "name", "eth0", "netns", str(self.init.pid))
         self.lab.on_switch("ip", "link", "set", self.port, "master", "br0", "up")
         batch = (f"link set lo up\nlink set eth0 up\naddr add {self.address}/24 dev eth0\n"
@@ -235,6 +237,10 @@ class Host:
     def nodes(self):
         """{name: "ready" | "down" | ...} as this host's agent sees the cluster."""
         return {node["Description"]["Hostname"]: node["Status"]["State"] for node in self.kith.get("/nodes")}
+
+    def workers(self):
+        """Names of the nodes that this host's agent holds for ready to be given work."""
+        return [node["name"] for node in self.kith.get("/kith/v1/nodes") if node["state"] == "ready"]
 
     def ready_nodes(self):
         return [name for name, state in self.nodes().items() if state == "ready"]

@@ -167,7 +167,7 @@ class Lab(Faults):
         self.each(lambda host: host.start_agent(), chosen)
         if ready:
             for host in chosen:
-                wait_for(lambda: len(host.ready_nodes()) >= len(chosen), timeout, f"{host.name} sees {len(chosen)} ready nodes")
+                wait_for(lambda: len(host.workers()) >= len(chosen), timeout, f"{host.name} sees {len(chosen)} nodes ready for work")
 
     # Counting
 

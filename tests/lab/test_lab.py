@@ -62,6 +62,7 @@ def a_one_way_cut_lets_the_other_way_through(lab):
 
 @case(hosts=2, agents=False)
 def a_share_of_the_packets_is_lost(lab):
+    lab["h1"].run("busybox", "ping", "-c", "1", lab["h2"].address)  # both know each other's hardware address
     lab.lose(50, ["h1"], ["h2"], both_ways=False)
     out = lab["h1"].run("busybox", "ping", "-i", "0.01", "-c", "200", "-W", "1", lab["h2"].address, check=False)
     received = int(out.split(" packets received")[0].split()[-1])
