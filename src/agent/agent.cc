@@ -1,7 +1,6 @@
 #include "agent/agent.h"
 
 #include <sodium.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,7 +16,6 @@
 namespace kith {
 namespace {
 
-constexpr Duration kConnectTime = std::chrono::seconds(3);
 /// A wake-up this late lets the loop read what waits before any timer of the Node fires.
 constexpr Duration kLate = std::chrono::milliseconds(20);
 
@@ -33,13 +31,6 @@ SwimConfig swim_config(const Config& config) {
     if (const auto at = config.gossip.knobs.find(knob.name); at != config.gossip.knobs.end())
       knob.set(swim, at->second);
   return swim;
-}
-
-template <class Then>
-Cluster::Created then_done(Then done) {
-  return [done = std::move(done)](Result<std::string> outcome) {
-    done(outcome ? Status{} : Status{fail(outcome.error())});
-  };
 }
 
 }  // namespace
@@ -251,86 +242,6 @@ void Agent::carry_out() {
   loop_.post([this] { loop_.post([this] { loop_.stop(); }); });
 }
 
-// --- Streams -----------------------------------------------------------------------------------
-
-void Agent::carry_out(const StreamOpen& open) {
-  wires_[open.stream];
-  if (is_address(open.to.host)) {
-    connect_to(open.stream, open.to);
-    return;
-  }
-  resolver_.lookup(open.to.host, [this, stream = open.stream,
-                                  port = open.to.port](Result<std::vector<std::string>> hosts) {
-    if (!wires_.contains(stream)) return;
-    if (hosts)
-      connect_to(stream, {hosts->front(), port});
-    else
-      lost(stream, hosts.error().message);
-  });
-}
-
-void Agent::connect_to(uint64_t stream, const Endpoint& to) {
-  wires_[stream].connecting = connect(loop_, StreamAddress::at(to), kConnectTime,
-                                      [this, stream](Result<ByteStream> connected) {
-                                        const auto at = wires_.find(stream);
-                                        if (at == wires_.end()) return;
-                                        if (!connected) {
-                                          lost(stream, connected.error().message);
-                                          return;
-                                        }
-                                        std::vector<Bytes> waiting = std::move(at->second.waiting);
-                                        attach(stream, std::move(*connected));
-                                        for (Bytes& bytes : waiting)
-                                          wires_[stream].stream.write(std::move(bytes));
-                                        node_->stream_connected(stream, wake(), effects_);
-                                        soon();
-                                      });
-}
-
-void Agent::attach(uint64_t stream, ByteStream bytes) {
-  Wire& wire = wires_[stream];
-  wire.stream = std::move(bytes);
-  StreamHandlers handlers;
-  handlers.on_data = [this, stream](ByteView data) {
-    node_->stream_data(stream, data, wake(), effects_);
-    soon();
-  };
-  handlers.on_end = [this, stream] { lost(stream, "closed"); };
-  handlers.on_close = [this, stream](const Error& why) { lost(stream, why.message); };
-  wire.stream.start(std::move(handlers));
-}
-
-void Agent::lost(uint64_t stream, const std::string& why) {
-  if (wires_.erase(stream) == 0) return;
-  node_->stream_closed(stream, why, wake(), effects_);
-  soon();
-}
-
-void Agent::carry_out(StreamWrite& write) {
-  const auto at = wires_.find(write.stream);
-  if (at == wires_.end()) return;
-  if (at->second.stream)
-    at->second.stream.write(std::move(write.bytes));
-  else
-    at->second.waiting.push_back(std::move(write.bytes));
-}
-
-void Agent::carry_out(const StreamClose& close) {
-  const auto at = wires_.find(close.stream);
-  if (at == wires_.end()) return;
-  ByteStream stream = std::move(at->second.stream);
-  wires_.erase(at);
-  if (!stream || stream.queued() == 0) return;
-  const uint64_t number = close.stream;
-  StreamHandlers handlers;
-  handlers.on_data = [](ByteView) {};
-  handlers.on_end = [this, number] { lingering_.erase(number); };
-  handlers.on_close = [this, number](const Error&) { lingering_.erase(number); };
-  stream.start(std::move(handlers));
-  stream.shutdown();
-  lingering_[number] = std::move(stream);
-}
-
 // --- Disk --------------------------------------------------------------------------------------
 
 void Agent::save(Persist persist) {
@@ -349,119 +260,6 @@ void Agent::save(Persist persist) {
                    effects_);
     soon();
   });
-}
-
-// --- Cluster -----------------------------------------------------------------------------------
-
-StatusReport Agent::status() const {
-  StatusReport report = node_->status(read_now());
-  report.counters["datagrams_unsent"] = udp_->dropped();
-  if (!set_aside_.empty())
-    report.warnings.push_back("the database was damaged and is kept as " + set_aside_ +
-                              "; remove that file once all is there again");
-  for (const std::string& warning : config_.warnings) report.warnings.push_back(warning);
-  return report;
-}
-
-NodeId Agent::self() const {
-  return node_->self();
-}
-std::vector<NodeEntry> Agent::nodes() const {
-  return node_->nodes(read_now());
-}
-std::vector<ServiceEntry> Agent::services() const {
-  return node_->services();
-}
-std::vector<TaskRecord> Agent::tasks() const {
-  return node_->tasks();
-}
-Result<Explanation> Agent::explain(const SlotKey& slot) const {
-  return node_->explain(slot);
-}
-std::vector<ConflictEntry> Agent::conflicts() const {
-  return node_->conflicts();
-}
-std::string Agent::engine_socket() const {
-  return config_.engine.docker_socket;
-}
-
-void Agent::edit(Edit edit, Created done) {
-  const uint64_t number = node_->edit(std::move(edit));
-  if (number == 0) {
-    loop_.post([done = std::move(done)] {
-      done(fail(ErrorCode::kUnavailable, "too many edits wait already; try again"));
-    });
-    return;
-  }
-  waiting_edits_[number] = std::move(done);
-  soon();
-}
-
-void Agent::create_service(std::string spec_json, Created done) {
-  edit(CreateService{std::move(spec_json)}, std::move(done));
-}
-
-void Agent::update_service(std::string_view id, uint64_t expected_index, std::string spec_json,
-                           bool rollback, Done done) {
-  edit(UpdateService{std::string(id), expected_index, std::move(spec_json), rollback},
-       then_done(std::move(done)));
-}
-
-void Agent::remove_service(std::string_view id, Done done) {
-  edit(RemoveService{std::string(id)}, then_done(std::move(done)));
-}
-
-void Agent::update_node(const NodeId& node, uint64_t expected_index, Availability availability,
-                        std::map<std::string, std::string> labels, Done done) {
-  edit(UpdateNode{node, expected_index, availability, std::move(labels)},
-       then_done(std::move(done)));
-}
-
-void Agent::remove_node(const NodeId& node, Done done) {
-  edit(RemoveNode{node}, then_done(std::move(done)));
-}
-
-void Agent::leave(bool keep_running, Done done) {
-  farewells_.push_back(std::move(done));
-  node_->leave(keep_running, wake(), effects_);
-  soon();
-}
-
-class Agent::Sink final : public Subscription {
- public:
-  Sink(std::weak_ptr<std::map<uint64_t, EventSink>> sinks, uint64_t number)
-      : sinks_(std::move(sinks)), number_(number) {}
-  ~Sink() override {
-    if (const auto sinks = sinks_.lock()) sinks->erase(number_);
-  }
-
- private:
-  std::weak_ptr<std::map<uint64_t, EventSink>> sinks_;
-  uint64_t number_;
-};
-
-std::unique_ptr<Cluster::Subscription> Agent::subscribe(EventSink sink) {
-  const uint64_t number = next_sink_++;
-  (*sinks_)[number] = std::move(sink);
-  return std::make_unique<Sink>(sinks_, number);
-}
-
-std::vector<ClusterEvent> Agent::recent_events() const {
-  return {recent_.begin(), recent_.end()};
-}
-
-void Agent::publish(const ClusterEvent& event) {
-  log_line(LogLevel::kInfo, event.text);
-  recent_.push_back(event);
-  if (recent_.size() > kMaxRecentEvents) recent_.pop_front();
-  std::vector<uint64_t> numbers;
-  for (const auto& [number, sink] : *sinks_) numbers.push_back(number);
-  for (const uint64_t number : numbers) {
-    const auto at = sinks_->find(number);
-    if (at == sinks_->end()) continue;
-    const EventSink sink = at->second;  // it may end its own subscription
-    sink(event);
-  }
 }
 
 }  // namespace kith
