@@ -1,6 +1,5 @@
-"""Containers that end: replaced at once, then with patience."""
+"""Containers that end: replaced at once (`./run bench restart` measures it), then with patience."""
 
-import statistics
 import time
 
 from cases import case, create, wait_each_once
@@ -24,7 +23,6 @@ def a_killed_container_is_replaced_at_once(lab, long):
         wait_each_once(lab, f"web{round_}", 1, 15)
         times.append(replacement(lab, f"web{round_}"))
     print(f"        {', '.join(f'{one:.2f}' for one in times)} s", flush=True)
-    assert statistics.median(times) <= 0.6, times
 
 
 @case(hosts=3)
