@@ -191,7 +191,8 @@ void Swim::begin_suspicion(Member& member, const MemberRumor& rumor, const NodeI
     lost(member.id, now, out);
   }
   out.news.push_back({rumor, true, from});
-  if (own) tell(member.id, {rumor}, out);  // the sooner it hears, the sooner it refutes
+  // The sooner it hears, the sooner it refutes.
+  if (own && config_.tell_accused) tell(member.id, {rumor}, out);
   call_confirmers(member, rumor.accuser, own, now, out);
 }
 
@@ -258,12 +259,15 @@ void Swim::accused(const MemberRumor& rumor, const NodeId& from, Instant now, Sw
   const Member& me = self();
   if (!plausible(me.incarnation, rumor.incarnation)) return;
   flaps_.accused(rumor, now);
-  if (accusers_to_answer_.size() < kMaxAccusersToAnswer) accusers_to_answer_.insert(from);
+  if (config_.tell_accused && accusers_to_answer_.size() < kMaxAccusersToAnswer) {
+    accusers_to_answer_.insert(from);
+  }
   if (rumor.incarnation < me.incarnation) return correct(me, from, now, out);
   health_.worse(1);
   // Accused in an epoch I do not remember: begin one that nobody has seen.
   const Epoch epoch = epoch_of(rumor.incarnation);
   raise_self(epoch > me.epoch ? last_incarnation(epoch) : rumor.incarnation, now, out);
+  if (!config_.tell_accused) return;
   tell(from, {me.alive}, out);
   if (rumor.accuser != from) tell(rumor.accuser, {me.alive}, out);
 }

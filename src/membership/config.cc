@@ -1,5 +1,8 @@
 #include "membership/config.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace kith {
 
 using std::chrono::milliseconds;
@@ -42,6 +45,44 @@ SwimConfig SwimConfig::edge() {
   c.isolation_window = seconds(30);
   c.gossip_interval = milliseconds(200);
   c.retransmit_factor = 8;
+  return c;
+}
+
+SwimConfig SwimConfig::paper(size_t members) {
+  constexpr double kAlpha = 5;
+  constexpr unsigned kBeta = 6;
+  SwimConfig c;
+  c.probe_interval = seconds(1);
+  c.probe_interval_large = seconds(1);
+  c.direct_timeout_min = milliseconds(500);
+  c.direct_timeout_max = milliseconds(500);
+  c.indirect_timeout = milliseconds(500);
+  c.indirect_multiple = 1;
+  const double scale = std::max(1.0, std::log10(static_cast<double>(members)));
+  c.suspicion_min = milliseconds(std::llround(1000 * kAlpha * scale));
+  c.suspicion_max_factor = kBeta;
+  c.confirmations = 3;
+  c.max_health_multiplier = 8;
+  c.gossip_interval = milliseconds(200);
+  c.retransmit_factor = 4;
+  return c;
+}
+
+SwimConfig SwimConfig::plain() const {
+  SwimConfig c = *this;
+  c.direct_pings = 1;
+  c.indirect_rounds = 1;
+  c.stream_ping = false;
+  c.nacks = false;
+  c.suspicion_max_factor = 1;
+  c.confirmations = 0;
+  c.confirmers = 0;
+  c.last_pings = 0;
+  c.last_ping_window = Duration(0);
+  c.tell_accused = false;
+  c.max_health_multiplier = 1;
+  c.stall_threshold = Duration::max();
+  c.urgent_fan_out = 0;
   return c;
 }
 

@@ -31,14 +31,17 @@ struct SwimConfig {
   unsigned rtt_multiple = 4;
   /// Pings inside T1, evenly spread. 2. More save suspicions under loss and cost traffic.
   unsigned direct_pings = 2;
-  /// T2, how long the indirect probe waits; at least 2 x T1. 200 ms.
+  /// T2, how long the indirect probe waits; at least `indirect_multiple` x T1. 200 ms, 2.
   Duration indirect_timeout = std::chrono::milliseconds(200);
+  unsigned indirect_multiple = 2;
   /// k, members asked to ping in our place, each round. 3.
   unsigned indirect_peers = 3;
   /// Rounds of ping-req inside T2, the second after 0.4 x T2, to other members. 2.
   unsigned indirect_rounds = 2;
   /// A ping by stream beside the indirect ones: saves a member whose UDP is blocked. True.
   bool stream_ping = true;
+  /// A helper that hears nothing from the target says so (Lifeguard section IV-A). True.
+  bool nacks = true;
 
   // --- Suspicion -------------------------------------------------------------------------------
   /// Smin, the shortest suspicion; not scaled by the number of members. 900 ms. Longer forgives
@@ -53,6 +56,10 @@ struct SwimConfig {
   /// Pings to a suspect, spread over `last_ping_window` before it is declared dead. 4 in 450 ms.
   unsigned last_pings = 4;
   Duration last_ping_window = std::chrono::milliseconds(450);
+  /// Every message to a suspect carries what it is accused of (Lifeguard section IV-C, buddy), it
+  /// is told of a first accusation at once, and a stale accuser gets the newer alive. True. The
+  /// dead are told in any case: without that none would return.
+  bool tell_accused = true;
 
   // --- Local health (Lifeguard section IV-A) ---------------------------------------------------
   /// Largest multiplier of interval, T1 and T2. 3. Larger accuses less while this node is slow, and
@@ -106,6 +113,12 @@ struct SwimConfig {
   [[nodiscard]] static SwimConfig wan();
   /// Wireless, 25% loss, small boards that stall for seconds.
   [[nodiscard]] static SwimConfig edge();
+  /// The timing of Lifeguard's experiments (arXiv 1707.00788, section V) for a cluster of
+  /// `members`: interval 1 s, alpha 5, beta 6, multiplier up to 8. For comparisons.
+  [[nodiscard]] static SwimConfig paper(size_t members);
+  /// This without all that SWIM of 2002 has not: local health, nacks, buddy, dynamic suspicion,
+  /// confirmers, repeated and last pings, streams, urgent news, the stall watch. For comparisons.
+  [[nodiscard]] SwimConfig plain() const;
   /// `lan`, `wan` or `edge`.
   [[nodiscard]] static std::optional<SwimConfig> profile(std::string_view name);
 };

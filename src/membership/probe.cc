@@ -70,7 +70,9 @@ uint64_t Prober::fresh_nonce() {
 void Prober::ping(uint64_t base, Probe& probe, Instant now, SwimEffects& out) {
   const Member* member = table_.find(probe.target);
   SwimSend send{probe.target, probe.address, Ping{base | (kFirstPing + probe.pings)}, {}};
-  if (member != nullptr) send.rumors = member->accusations;  // Lifeguard section IV-C, buddy
+  if (member != nullptr && config_.tell_accused) {
+    send.rumors = member->accusations;  // Lifeguard section IV-C, buddy
+  }
   out.sends.push_back(std::move(send));
   probe.sent[probe.pings++] = now;
   const int of = static_cast<int>(probe.direct_pings);
@@ -102,10 +104,11 @@ void Prober::begin_indirect(uint64_t base, Probe& probe, Instant now, SwimEffect
   probe.began = now;
   const Member* member = table_.find(probe.target);
   const Duration t1 = direct_timeout(member) / health_.multiplier();
-  probe.ends = now + health_.scale(std::max(config_.indirect_timeout, 2 * t1));
+  probe.ends =
+      now + health_.scale(std::max(config_.indirect_timeout, t1 * config_.indirect_multiple));
   if (config_.stream_ping) {
     StreamPing by_stream{probe.target, probe.address, base | kByStream, {}};
-    if (member != nullptr) by_stream.rumors = member->accusations;
+    if (member != nullptr && config_.tell_accused) by_stream.rumors = member->accusations;
     out.stream_pings.push_back(std::move(by_stream));
   }
 }
@@ -127,7 +130,9 @@ void Prober::advance(Instant now, SwimEffects& out, std::vector<NodeId>& failed)
     if (!probe.indirect && probe.pings < probe.direct_pings) {
       ping(*base, probe, now, out);
     } else if (probe.is_relay()) {
-      out.sends.push_back({probe.origin, probe.origin_address, Nack{probe.origin_nonce}, {}});
+      if (config_.nacks) {
+        out.sends.push_back({probe.origin, probe.origin_address, Nack{probe.origin_nonce}, {}});
+      }
       end(*base);
     } else if (!probe.indirect) {
       begin_indirect(*base, probe, now, out);

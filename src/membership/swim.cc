@@ -153,7 +153,7 @@ std::vector<MemberRumor> Swim::answer_for(const NodeId& to) const {
   if (!leaving_ && (stranger || accusers_to_answer_.contains(to))) {
     rumors.push_back(self().alive);
   }
-  if (member != nullptr) {
+  if (member != nullptr && (stranger || config_.tell_accused)) {
     rumors.insert(rumors.end(), member->accusations.begin(), member->accusations.end());
   }
   return rumors;
@@ -228,7 +228,8 @@ bool Swim::take_correction(Instant now) {
 }
 
 void Swim::correct(const Member& member, const NodeId& to, Instant now, SwimEffects& out) {
-  if (to.none() || to == member.id || member.state != MemberState::kAlive) return;
+  if (!config_.tell_accused || to.none() || to == member.id) return;
+  if (member.state != MemberState::kAlive) return;
   if (member.alive.incarnation != member.incarnation || !take_correction(now)) return;
   tell(to, {member.alive}, out);
 }
