@@ -1,5 +1,7 @@
 #include "io/loop.h"
 
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <array>
@@ -31,7 +33,11 @@ Now read_now() {
 
 struct Loop::Impl {
   uv_loop_t loop;
-  uv_async_t wake;    // posts from other threads
+  // Posts from other threads. Not a uv_async_t: its sender wakes the loop before it is done, and
+  // the loop spins until it is; a loop of real-time priority that took the sender's processor spins
+  // long.
+  int wake_fd = -1;
+  uv_poll_t wake;
   uv_check_t after;   // runs what was posted, once every waiting socket was read
   uv_idle_t no_wait;  // active while something is posted: the poll does not block then
   std::thread::id thread = std::this_thread::get_id();
@@ -57,7 +63,14 @@ Loop::Loop() : impl_(new Impl) {
   std::signal(SIGPIPE, SIG_IGN);
   // Out of descriptors or memory before anything began: there is nothing to fall back to.
   if (uv_loop_init(&impl_->loop) != 0) std::abort();
-  if (uv_async_init(&impl_->loop, &impl_->wake, [](uv_async_t*) {}) != 0) std::abort();
+  impl_->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (impl_->wake_fd < 0) std::abort();
+  if (uv_poll_init(&impl_->loop, &impl_->wake, impl_->wake_fd) != 0) std::abort();
+  uv_poll_start(&impl_->wake, UV_READABLE, [](uv_poll_t* handle, int, int) {
+    eventfd_t count = 0;
+    int fd = -1;
+    if (uv_fileno(reinterpret_cast<uv_handle_t*>(handle), &fd) == 0) (void)eventfd_read(fd, &count);
+  });
   uv_idle_init(&impl_->loop, &impl_->no_wait);
   uv_check_init(&impl_->loop, &impl_->after);
   impl_->after.data = impl_.get();
@@ -90,6 +103,7 @@ Loop::~Loop() {
       &leaked);
   if (leaked) std::abort();
   uv_run(&impl_->loop, UV_RUN_DEFAULT);
+  close(impl_->wake_fd);
   [[maybe_unused]] const int rc = uv_loop_close(&impl_->loop);
   assert(rc == 0);
 }
@@ -126,7 +140,7 @@ void Loop::post(std::function<void()> task) {
   if (std::this_thread::get_id() == impl_->thread) {
     uv_idle_start(&impl_->no_wait, [](uv_idle_t*) {});
   } else {
-    uv_async_send(&impl_->wake);
+    (void)eventfd_write(impl_->wake_fd, 1);
   }
 }
 
