@@ -7,6 +7,7 @@
 #include "api/lookup.h"
 #include "api/names.h"
 #include "api/service_validate.h"
+#include "api/service_view.h"
 
 namespace kith {
 namespace {
@@ -191,14 +192,15 @@ void DockerApi::update_service(const Call& call, const ServiceEntry& service) {
 void DockerApi::tasks(const Call& call) {
   if (!call.get()) return reply(call.exchange, kNoSuchPage);
   const auto services = cluster_.services();
+  auto all = cluster_.tasks();
+  mark_surplus(all);
   if (call.path.size() == 1) {
     const auto filters = Filters::parse(call.query("filters"));
     if (!filters) return reply(call.exchange, filters.error());
-    const auto some = filter_tasks(cluster_.tasks(), *filters, services, cluster_.nodes());
+    const auto some = filter_tasks(std::move(all), *filters, services, cluster_.nodes());
     if (!some) return reply(call.exchange, some.error());
     return reply(call.exchange, 200, tasks_json(*some, services));
   }
-  const auto all = cluster_.tasks();
   const auto task = find_task(all, call.segment(1));
   if (!task) return reply(call.exchange, task.error());
   if (call.path.size() == 2) return reply(call.exchange, 200, task_json(**task, services));

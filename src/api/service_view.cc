@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 namespace kith {
 namespace {
@@ -66,6 +67,21 @@ TaskState desired_state(const TaskRecord& task, const ServiceDoc* service) {
   if (service->spec.mode == ServiceMode::kReplicated && task.slot.index > service->spec.replicas)
     return TaskState::kRemove;
   return task.desired;
+}
+
+void mark_surplus(std::vector<TaskRecord>& tasks) {
+  const auto serves = [](const TaskRecord& task) {
+    return task.desired == TaskState::kRunning && task.state == TaskState::kRunning &&
+           (task.health == Health::kNone || task.health == Health::kHealthy);
+  };
+  std::set<std::tuple<std::string, SlotKey, Generation>> served;
+  for (const TaskRecord& task : tasks)
+    if (serves(task)) served.emplace(task.service_id, task.slot, task.generation);
+  for (TaskRecord& task : tasks) {
+    if (task.desired != TaskState::kRunning || task.moving || serves(task)) continue;
+    if (served.contains({task.service_id, task.slot, task.generation}))
+      task.desired = TaskState::kShutdown;
+  }
 }
 
 ServiceCounts count_tasks(const ServiceDoc& service, std::span<const TaskRecord> tasks) {

@@ -136,5 +136,42 @@ TEST_CASE("service status: a global service wants what its nodes were given") {
   CHECK(counts.desired == 3);
 }
 
+TEST_CASE("surplus: a copy on its way beside a healthy one is shown as shutting down") {
+  Updated u;
+  TaskRecord second = u.tasks[0];
+  second.id = "second";
+  second.node = make_node(2, "bee").view.id;
+  second.state = TaskState::kStarting;
+  u.tasks.push_back(second);
+  const auto desired = [](std::vector<TaskRecord> tasks) {
+    mark_surplus(tasks);
+    return tasks.back().desired;
+  };
+  CHECK(desired(u.tasks) == TaskState::kShutdown);
+  SUBCASE("not when its node moves the slot") {
+    u.tasks.back().moving = true;
+    CHECK(desired(u.tasks) == TaskState::kRunning);
+  }
+  SUBCASE("not while none serves") {
+    u.tasks[0].health = Health::kStarting;
+    CHECK(desired(u.tasks) == TaskState::kRunning);
+  }
+  SUBCASE("not beside one that is being replaced") {
+    u.tasks[0].generation = 1;
+    CHECK(desired(u.tasks) == TaskState::kRunning);
+  }
+  SUBCASE("not beside another slot's or another service's") {
+    u.tasks.erase(u.tasks.begin());
+    CHECK(desired(u.tasks) == TaskState::kRunning);
+    u.tasks[0].slot = u.tasks.back().slot;
+    u.tasks[0].service_id = "other";
+    CHECK(desired(u.tasks) == TaskState::kRunning);
+  }
+  SUBCASE("not once it runs: then the two settle who stays") {
+    u.tasks.back().state = TaskState::kRunning;
+    CHECK(desired(u.tasks) == TaskState::kRunning);
+  }
+}
+
 }  // namespace
 }  // namespace kith
