@@ -44,14 +44,17 @@ def labs():
 
 
 def owned(name):
-    """True if the process that made this lab still lives (or made it so lately that it has not signed yet)."""
+    """True if the process that made this lab still lives (or made it so lately that it has not signed yet).
+
+    A lab whose folder is not under this BASE but which has processes is somebody else's.
+    """
     folder = os.path.join(BASE, name)
     owner = read_owner(folder)
     if owner is None:
         try:
             return time.time() - os.stat(folder).st_mtime < 10
         except FileNotFoundError:
-            return False
+            return bool(Cgroups(name).processes())
     return start_time(owner["pid"]) == owner["started"]
 
 

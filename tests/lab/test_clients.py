@@ -1,14 +1,16 @@
 """One cluster behind every socket, and the stock client feels at home."""
 
+import hashlib
 import json
 import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import time
 
-from cases import case, create, wait_each_once
+from cases import Skip, case, create, wait_each_once
 from lab import wait_for
 
 TABLES = {
@@ -106,6 +108,47 @@ def run_exec_logs_and_build_reach_the_local_engine(lab):
     assert built.returncode == 0, built.stderr
     assert host.kith_docker("run", "--rm", "made:1", "cat", "/data/note").strip() == "built"
     host.kith_docker("rm", "-f", "box", "talker")
+
+
+def old_client():
+    """A stock client that has BuildKit built in, as Debian's has; newer ones want the buildx plugin for it."""
+    for path in ("/usr/bin/docker", shutil.which("docker")):
+        if path and os.access(path, os.X_OK):
+            said = subprocess.run([path, "version", "--format", "{{.Client.Version}}"], capture_output=True, text=True).stdout
+            if (version := re.match(r"(\d+)\.", said)) and 18 <= int(version[1]) < 23:
+                return path
+    raise Skip("no docker client with BuildKit built in (18.09 to 20.10) is here")
+
+
+@case(hosts=1)
+def buildkit_builds_through_the_agent(lab):
+    host, client = lab["h1"], old_client()
+    folder = os.path.join(host.dir, "context")
+    os.makedirs(folder)
+    big = os.urandom(8 << 20)  # the session's stream must keep up with both directions
+    with open(os.path.join(folder, "big"), "wb") as file:
+        file.write(big)
+    with open(os.path.join(folder, "Dockerfile"), "w") as file:
+        file.write(f"FROM {lab.image} AS made\nCOPY big /data/big\nRUN md5sum /data/big | cut -c1-32 > /data/sum\n"
+                   "FROM scratch\nCOPY --from=made /data/sum /sum\n")
+
+    def build(*more):
+        return subprocess.run([client, "-H", f"unix://{host.kith_socket}", "build", "--progress", "plain", *more, folder], capture_output=True,
+                              text=True, env=host.client_env(DOCKER_BUILDKIT="1"), timeout=60)
+
+    built = build("-t", "made:1", "--target", "made")
+    assert built.returncode == 0, built.stderr
+    assert "exporting to image" in built.stderr, built.stderr
+    assert host.kith_docker("run", "--rm", "made:1", "cat", "/data/sum").strip() == hashlib.md5(big).hexdigest()
+    out = os.path.join(host.dir, "out")
+    built = build("--output", out)  # the result comes back over the session
+    assert built.returncode == 0, built.stderr
+    with open(os.path.join(out, "sum")) as file:
+        assert file.read().strip() == hashlib.md5(big).hexdigest()
+    with open(os.path.join(folder, "Dockerfile"), "a") as file:
+        file.write("COPY nowhere /\n")
+    failed = build()
+    assert failed.returncode == 1 and "nowhere" in failed.stderr, failed.stderr
 
 
 @case(hosts=3)
