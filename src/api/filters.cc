@@ -104,10 +104,10 @@ Answer<std::vector<NodeEntry>> filter_nodes(std::vector<NodeEntry> nodes, const 
   if (auto known = filters.only(kKeys); !known) return tl::unexpected(known.error());
   for (const std::string& role : filters.values("role"))
     if (role != "manager" && role != "worker")
-      return refuse(400, "Invalid role filter '" + role + "'");
+      return refuse(400, "Invalid role filter: '" + role + "'");
   for (const std::string& state : filters.values("membership"))
     if (state != "accepted" && state != "pending")
-      return refuse(400, "Invalid membership filter '" + state + "'");
+      return refuse(400, "Invalid membership filter: '" + state + "'");
   return keep_if(std::move(nodes), [&](const NodeEntry& node) {
     return filters.prefix("id", node.view.id.docker_id()) &&
            filters.prefix("name", node.view.name) && filters.exact("role", "manager") &&
@@ -149,7 +149,7 @@ Answer<std::vector<TaskRecord>> filter_tasks(std::vector<TaskRecord> tasks, cons
   }
   for (const std::string& state : filters.values("desired-state"))
     if (state != "running" && state != "shutdown" && state != "accepted")
-      return refuse(400, "Invalid desired-state filter '" + state + "'");
+      return refuse(400, "Invalid desired-state filter: '" + state + "'");
   const bool up_to_date =
       !filters.values("_up-to-date").empty() && docker_bool(filters.values("_up-to-date").front());
   return keep_if(std::move(tasks), [&](const TaskRecord& task) {

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <set>
 
+#include "api/image_reference.h"
 #include "api/json.h"
 #include "api/spec_keys.h"
 #include "state/service_spec.h"
@@ -95,7 +96,7 @@ Refused check_container(const Json& container) {
   if (!container.is_object() || text_of(member(container, "Image")).empty())
     return invalid("ContainerSpec: image reference must be provided");
   const std::string image = text_of(member(container, "Image"));
-  if (image.find_first_of(" \t\n\r") != image.npos || image.size() > 1024)
+  if (!valid_image_reference(image))
     return invalid("ContainerSpec: \"" + image + "\" is not a valid repository/tag");
   if (!empty(at(container, "Secrets")))
     return not_yet("ContainerSpec.Secrets", "this version has no secrets yet");

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "api/image_reference.h"
 #include "api/json.h"
 #include "api/spec_keys.h"
 #include "fake_cluster.h"
@@ -161,6 +162,45 @@ TEST_CASE("spec: any bytes are refused or stored, and never crash") {
   }
   for (size_t i = 0; i < sound.size(); ++i)
     CHECK_FALSE(check_new_service(std::string_view(sound).substr(0, i), "n"));
+}
+
+TEST_CASE("image: taken and refused as Docker's own grammar does") {
+  const std::string hex64(64, 'a');
+  for (const std::string good :
+       {"nginx", "nginx:1.27", "library/nginx", "a.b/c", "host.example/a/b-c__d.e:V1_x.y-z",
+        "localhost/x", "localhost:5000/x:1", "HOST/x", "[::1]:5000/x", "a---b", "5e3874516747",
+        "10.0.0.1:5000/team/app"})
+    CHECK_MESSAGE(valid_image_reference(good), good);
+  CHECK(valid_image_reference("nginx@sha256:" + hex64));
+  CHECK(valid_image_reference("nginx:1@sha256:" + hex64));
+  CHECK(valid_image_reference("sha256:" + hex64));
+  for (const std::string bad : {"",
+                                ":",
+                                "Nginx",
+                                "Bad:image:name",
+                                "nginx:",
+                                "nginx:-x",
+                                "a b",
+                                "a//b",
+                                "/a",
+                                "a/",
+                                "a..b",
+                                "a___b",
+                                "-a",
+                                "a-",
+                                "a.-b",
+                                "host:port/x",
+                                "a_b:5000/x:",
+                                "nginx@",
+                                "nginx@sha256:12",
+                                "library/Nginx",
+                                "x\ny",
+                                "ho_st.example/x",
+                                ".a/b"})
+    CHECK_FALSE_MESSAGE(valid_image_reference(bad), bad);
+  CHECK_FALSE(valid_image_reference(hex64));
+  CHECK_FALSE(valid_image_reference("nginx:" + std::string(129, 'x')));
+  CHECK_FALSE(valid_image_reference(std::string(256, 'x')));
 }
 
 }  // namespace
