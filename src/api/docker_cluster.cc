@@ -193,14 +193,16 @@ void DockerApi::tasks(const Call& call) {
   if (!call.get()) return reply(call.exchange, kNoSuchPage);
   const auto services = cluster_.services();
   auto all = cluster_.tasks();
-  mark_surplus(all);
   if (call.path.size() == 1) {
     const auto filters = Filters::parse(call.query("filters"));
     if (!filters) return reply(call.exchange, filters.error());
+    // Only a client that waits for a service to converge asks for what is up to date.
+    mark_surplus(all, filters->has("_up-to-date"));
     const auto some = filter_tasks(std::move(all), *filters, services, cluster_.nodes());
     if (!some) return reply(call.exchange, some.error());
     return reply(call.exchange, 200, tasks_json(*some, services));
   }
+  mark_surplus(all, false);
   const auto task = find_task(all, call.segment(1));
   if (!task) return reply(call.exchange, task.error());
   if (call.path.size() == 2) return reply(call.exchange, 200, task_json(**task, services));

@@ -69,7 +69,7 @@ TaskState desired_state(const TaskRecord& task, const ServiceDoc* service) {
   return task.desired;
 }
 
-void mark_surplus(std::vector<TaskRecord>& tasks) {
+void mark_surplus(std::vector<TaskRecord>& tasks, bool moves) {
   const auto serves = [](const TaskRecord& task) {
     return task.desired == TaskState::kRunning && task.state == TaskState::kRunning &&
            (task.health == Health::kNone || task.health == Health::kHealthy);
@@ -78,7 +78,7 @@ void mark_surplus(std::vector<TaskRecord>& tasks) {
   for (const TaskRecord& task : tasks)
     if (serves(task)) served.emplace(task.service_id, task.slot, task.generation);
   for (TaskRecord& task : tasks) {
-    if (task.desired != TaskState::kRunning || task.moving || serves(task)) continue;
+    if (task.desired != TaskState::kRunning || serves(task) || (task.moving && !moves)) continue;
     if (served.contains({task.service_id, task.slot, task.generation}))
       task.desired = TaskState::kShutdown;
   }

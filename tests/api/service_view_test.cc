@@ -143,14 +143,15 @@ TEST_CASE("surplus: a copy on its way beside a healthy one is shown as shutting 
   second.node = make_node(2, "bee").view.id;
   second.state = TaskState::kStarting;
   u.tasks.push_back(second);
-  const auto desired = [](std::vector<TaskRecord> tasks) {
-    mark_surplus(tasks);
+  const auto desired = [](std::vector<TaskRecord> tasks, bool moves = false) {
+    mark_surplus(tasks, moves);
     return tasks.back().desired;
   };
   CHECK(desired(u.tasks) == TaskState::kShutdown);
-  SUBCASE("not when its node moves the slot") {
+  SUBCASE("when its node moves the slot, only for a client that waits") {
     u.tasks.back().moving = true;
     CHECK(desired(u.tasks) == TaskState::kRunning);
+    CHECK(desired(u.tasks, true) == TaskState::kShutdown);
   }
   SUBCASE("not while none serves") {
     u.tasks[0].health = Health::kStarting;

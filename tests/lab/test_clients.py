@@ -59,6 +59,23 @@ def create_scale_update_and_rm_print_what_they_print_against_swarm(lab):
     assert gone.returncode == 1 and "no such service" in gone.stderr.lower(), gone.stderr
 
 
+@case(hosts=3)
+def a_move_while_the_client_waits_is_no_failure_to_it(lab):
+    host = lab["h1"]
+    create(host, "web", 3)
+    wait_each_once(lab, "web", 3, 20)
+    update = ["docker", "-H", f"unix://{host.kith_socket}", "service", "update", "web"]  # changes nothing, and verifies for 5 s
+    client = subprocess.Popen(update, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=host.client_env())
+    out = ""
+    while "verify" not in out and (piece := client.stdout.readline()):
+        out += piece
+    host.kith_docker("node", "update", "--availability", "drain", "h3")
+    out += client.communicate(timeout=30)[0]
+    assert client.returncode == 0 and "converged" in out, out
+    assert "task failure" not in out, out
+    assert [each.engine.running("web") for each in lab][2] == 0
+
+
 def at_a_terminal(host, *args, say=b"", until=b"", timeout=15):
     """Runs the stock client at a terminal of its own; what it printed."""
     master, slave = pty.openpty()
