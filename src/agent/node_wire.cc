@@ -199,6 +199,8 @@ void Node::compare_root(const NodeId& from, uint64_t root, Now now) {
   if (root == 0) return;
   if (root == this->root()) {
     mismatches_.erase(from);
+    // Wanted because it joined: the news was quicker. Of n that join at once, each would ask all.
+    if (synced_) sync_wanted_.erase(from);
     return;
   }
   Mismatch& mismatch = mismatches_[from];
