@@ -1,13 +1,37 @@
 #include "agent/host_tuning.h"
 
+#include <link.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
 namespace kith {
+namespace {
+
+/// Unmaps what of this program's own code and constants only the start needed, so that it is not
+/// locked. What is touched again comes back from the page cache.
+void forget_start() {
+  dl_iterate_phdr(
+      [](dl_phdr_info* object, size_t, void*) {
+        const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+        for (size_t i = 0; i < object->dlpi_phnum; ++i) {
+          const auto& segment = object->dlpi_phdr[i];
+          if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+          const uintptr_t from = (object->dlpi_addr + segment.p_vaddr) & ~(page - 1);
+          const uintptr_t to =
+              (object->dlpi_addr + segment.p_vaddr + segment.p_memsz + page - 1) & ~(page - 1);
+          (void)madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+        }
+        return 1;  // the program itself comes first
+      },
+      nullptr);
+}
+
+}  // namespace
 
 std::vector<std::string> tune_host() {
   std::vector<std::string> refused;
@@ -17,6 +41,7 @@ std::vector<std::string> tune_host() {
       setpriority(PRIO_PROCESS, 0, -10) != 0)
     refused.push_back(std::string("priority not raised (") + std::strerror(errno) +
                       "): on a starved host the others may think this node dead");
+  forget_start();
   // What was never touched needs no memory; what was, is not swapped out.
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
     refused.push_back(std::string("memory not locked (") + std::strerror(errno) +
