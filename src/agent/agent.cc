@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "agent/host_address.h"
+#include "agent/host_tuning.h"
 #include "agent/identity_file.h"
 #include "agent/log.h"
 #include "membership/knobs.h"
@@ -18,6 +19,8 @@ namespace {
 
 /// A wake-up this late lets the loop read what waits before any timer of the Node fires.
 constexpr Duration kLate = std::chrono::milliseconds(20);
+/// From the start until the agent uses only what it will go on using.
+constexpr Duration kSettled = std::chrono::seconds(30);
 
 uint64_t draw() {
   uint64_t value = 0;
@@ -52,6 +55,7 @@ Agent::Agent(Loop& loop, const Config& config, std::string name, std::string add
                (void)wake();
                soon();
              }),
+      settled_(loop, forget_start),
       resolver_(loop) {}
 
 Agent::~Agent() {
@@ -173,6 +177,7 @@ std::string Agent::run() {
                                            });
     docker_->start();
   }
+  settled_.start(kSettled);
   soon();
   loop_.run();
   return stop_reason_;

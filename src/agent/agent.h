@@ -92,6 +92,7 @@ class Agent final : public Cluster {
   std::unique_ptr<Node> node_;
   NodeEffects effects_;
   Timer timer_;
+  Timer settled_;  ///< once, when starting and joining are over
   Resolver resolver_;
   std::optional<UdpSocket> udp_;
   std::optional<Listener> listener_;

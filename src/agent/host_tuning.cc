@@ -12,9 +12,9 @@
 namespace kith {
 namespace {
 
-/// Unmaps what of this program's own code and constants only the start needed, so that it is not
-/// locked. What is touched again comes back from the page cache.
-void forget_start() {
+/// Unmaps this program's own code and constants: what is touched again comes back from the page
+/// cache.
+void forget_code() {
   dl_iterate_phdr(
       [](dl_phdr_info* object, size_t, void*) {
         const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
@@ -31,6 +31,11 @@ void forget_start() {
       nullptr);
 }
 
+/// What was never touched needs no memory; what was, is not swapped out.
+bool lock_memory() {
+  return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+}
+
 }  // namespace
 
 std::vector<std::string> tune_host() {
@@ -41,12 +46,16 @@ std::vector<std::string> tune_host() {
       setpriority(PRIO_PROCESS, 0, -10) != 0)
     refused.push_back(std::string("priority not raised (") + std::strerror(errno) +
                       "): on a starved host the others may think this node dead");
-  forget_start();
-  // What was never touched needs no memory; what was, is not swapped out.
-  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
+  if (!lock_memory())
     refused.push_back(std::string("memory not locked (") + std::strerror(errno) +
                       "): a swapping host may stall this node");
   return refused;
+}
+
+void forget_start() {
+  if (munlockall() != 0) return;
+  forget_code();
+  (void)lock_memory();  // tune_host() said it if not
 }
 
 }  // namespace kith

@@ -10,4 +10,8 @@ namespace kith {
 /// Returns one line for each thing the host does not allow; none of them is a reason to stop.
 [[nodiscard]] std::vector<std::string> tune_host();
 
+/// Gives back the code that only starting and joining needed, and locks again what is touched from
+/// here on. To be called once, when that is over: half of what is resident until then.
+void forget_start();
+
 }  // namespace kith
