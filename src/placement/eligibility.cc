@@ -22,12 +22,17 @@ Bar first_bar(const NodeView& node, bool ask_ready) {
 
 }  // namespace
 
-Eligibility::Eligibility(const PlacementView& view, const Ring* ring) : view_(view), ring_(ring) {
-  const bool somebody = std::any_of(view.nodes.begin(), view.nodes.end(), [](const NodeView& node) {
-    return first_bar(node, true) == Bar::kNone;
-  });
-  bars_.reserve(view.nodes.size());
-  for (const NodeView& node : view.nodes) bars_.push_back(first_bar(node, somebody));
+Eligibility::Eligibility(const PlacementView& view, const Ring* ring)
+    : view_(view), ring_(ring), bars_(first_bars()) {}
+
+std::vector<Bar> Eligibility::first_bars() const {
+  const bool somebody =
+      std::any_of(view_.nodes.begin(), view_.nodes.end(),
+                  [](const NodeView& node) { return first_bar(node, true) == Bar::kNone; });
+  std::vector<Bar> bars;
+  bars.reserve(view_.nodes.size());
+  for (const NodeView& node : view_.nodes) bars.push_back(first_bar(node, somebody));
+  return bars;
 }
 
 const Candidates& Eligibility::of(const ServiceSpec& spec) {
@@ -37,26 +42,51 @@ const Candidates& Eligibility::of(const ServiceSpec& spec) {
   return cache_.emplace(spec.constraints, judge(spec)).first->second;
 }
 
+void Eligibility::judge_node(const Constraints& constraints, uint32_t index,
+                             Candidates& out) const {
+  const NodeView& node = view_.nodes[index];
+  const bool allowed =
+      constraints && std::all_of(constraints->begin(), constraints->end(),
+                                 [&](const Constraint& c) { return matches(c, node); });
+  out.bar[index] = bars_[index] == Bar::kNone && !allowed ? Bar::kConstraint : bars_[index];
+  // A copy that runs already outlives a constraint that cannot be read.
+  const bool may_stay = allowed || !constraints;
+  out.holds[index] = may_stay && !away(node) && node.availability != Availability::kDrain;
+}
+
 Candidates Eligibility::judge(const ServiceSpec& spec) const {
-  const auto constraints = parse_constraints(spec.constraints);
+  const auto parsed = parse_constraints(spec.constraints);
   Candidates out;
-  if (!constraints) out.fault = constraints.error().message;
+  if (!parsed) out.fault = parsed.error().message;
+  const Constraints constraints = parsed ? Constraints(*parsed) : std::nullopt;
+  out.bar.resize(view_.nodes.size());
+  out.holds.resize(view_.nodes.size());
   std::vector<uint8_t> fit;
   for (uint32_t i = 0; i < view_.nodes.size(); ++i) {
-    const NodeView& node = view_.nodes[i];
-    const bool allowed =
-        constraints && std::all_of(constraints->begin(), constraints->end(),
-                                   [&](const Constraint& c) { return matches(c, node); });
-    const Bar bar = bars_[i] == Bar::kNone && !allowed ? Bar::kConstraint : bars_[i];
-    out.bar.push_back(bar);
-    // A copy that runs already outlives a constraint that cannot be read.
-    const bool may_stay = allowed || !constraints;
-    out.holds.push_back(may_stay && !away(node) && node.availability != Availability::kDrain);
-    fit.push_back(bar == Bar::kNone);
-    out.count += bar == Bar::kNone;
+    judge_node(constraints, i, out);
+    fit.push_back(out.bar[i] == Bar::kNone);
+    out.count += out.bar[i] == Bar::kNone;
   }
   if (ring_ != nullptr && out.count < view_.nodes.size() / 4) out.few = ring_->only(fit);
   return out;
+}
+
+void Eligibility::refresh(uint32_t index) {
+  std::vector<Bar> bars = first_bars();
+  bool alone = true;
+  for (uint32_t i = 0; i < bars.size(); ++i) alone = alone && (i == index || bars[i] == bars_[i]);
+  bars_ = std::move(bars);
+  if (!alone) return cache_.clear();
+  for (auto at = cache_.begin(); at != cache_.end();) {
+    Candidates& known = at->second;
+    const auto parsed = parse_constraints(at->first);
+    const bool fitted = known.bar[index] == Bar::kNone;
+    judge_node(parsed ? Constraints(*parsed) : std::nullopt, index, known);
+    const bool fits = known.bar[index] == Bar::kNone;
+    known.count = known.count + fits - fitted;
+    // A ring of the few may hold one too many, whom the walk passes over, but lacks none.
+    at = fits && !fitted && known.few ? cache_.erase(at) : std::next(at);
+  }
 }
 
 Demand::Demand(const ServiceSpec& spec) : resources(spec.reservations) {

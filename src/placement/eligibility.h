@@ -46,11 +46,17 @@ class Eligibility {
   [[nodiscard]] const Ring& ring(const Candidates& candidates) const {
     return candidates.few ? *candidates.few : *ring_;
   }
+  /// After node `index` of the view changed (not its place or weight): what was worked out for it
+  /// is worked out anew, and for all if it was the last that is ready, or is the first.
+  void refresh(uint32_t index);
   /// Before constraints.
   [[nodiscard]] Bar bar(uint32_t node) const { return bars_[node]; }
 
  private:
+  using Constraints = std::optional<std::vector<Constraint>>;
   [[nodiscard]] Candidates judge(const ServiceSpec& spec) const;
+  void judge_node(const Constraints& constraints, uint32_t index, Candidates& out) const;
+  [[nodiscard]] std::vector<Bar> first_bars() const;
 
   static constexpr size_t kMaxCached = 64;
   const PlacementView& view_;

@@ -21,6 +21,23 @@ Ring::Ring(const PlacementView& view) : nodes_(static_cast<uint32_t>(view.nodes.
     return std::tie(a.hash, a.node) < std::tie(b.hash, b.node);
   });
   distinct_ = nodes_;
+  make_starts();
+}
+
+void Ring::make_starts() {
+  unsigned bits = 1;
+  while (bits < kMaxStartBits && (size_t{1} << bits) < points_.size()) ++bits;
+  start_shift_ = 64 - bits;
+  starts_.assign((size_t{1} << bits) + 1, 0);
+  for (const Point& point : points_) ++starts_[(point.hash >> start_shift_) + 1];
+  for (size_t i = 1; i < starts_.size(); ++i) starts_[i] += starts_[i - 1];
+}
+
+size_t Ring::first_from(uint64_t hash) const {
+  const size_t bucket = hash >> start_shift_;
+  size_t at = starts_[bucket];
+  while (at < starts_[bucket + 1] && points_[at].hash < hash) ++at;
+  return at;
 }
 
 Ring Ring::only(const std::vector<uint8_t>& keep) const {
@@ -29,16 +46,14 @@ Ring Ring::only(const std::vector<uint8_t>& keep) const {
   for (uint32_t i = 0; i < nodes_; ++i) part.distinct_ += keep[i] != 0;
   for (const Point& point : points_)
     if (keep[point.node] != 0) part.points_.push_back(point);
+  part.make_starts();
   return part;
 }
 
 void Walk::start(const Ring& ring, uint64_t hash) {
   ring_ = &ring;
   const auto& points = ring.points();
-  const auto at = std::lower_bound(
-      points.begin(), points.end(), hash,
-      [](const Ring::Point& point, uint64_t wanted) { return point.hash < wanted; });
-  at_ = static_cast<size_t>(at - points.begin());
+  at_ = ring.first_from(hash);
   left_ = points.size();
   unseen_ = ring.distinct();
   if (seen_in_.size() != ring.nodes() || round_ == UINT32_MAX) {
