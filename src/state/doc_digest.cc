@@ -83,6 +83,8 @@ void DocStore::digest(const Document& document, bool add) {
       hash_combine(config_.digest_seed, version_digest(document.key, document.version));
   uint64_t& bucket = buckets_[bucket_of(document.key)];
   bucket = add ? bucket + part : bucket - part;
+  const size_t size = document.key.size() + document.body.size();
+  bytes_ = add ? bytes_ + size : bytes_ - size;
 }
 
 uint64_t DocStore::root() const {
@@ -122,7 +124,7 @@ bool DocStore::wants_offer(std::string_view key, uint64_t version) const {
 bool DocStore::digests_hold() const {
   DocStore fresh(config_);
   for (const auto& [key, document] : documents_) fresh.digest(document, true);
-  return fresh.buckets_ == buckets_;
+  return fresh.buckets_ == buckets_ && fresh.bytes_ == bytes_;
 }
 
 }  // namespace kith

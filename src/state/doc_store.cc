@@ -85,6 +85,10 @@ Result<DocVersion> DocStore::edit(std::string_view key, std::string body, bool d
   if (const size_t size = encode(next).size(); size > kMaxRecordSize)
     return fail(ErrorCode::kTooLarge, std::string(key) + ": " + std::to_string(size) +
                                           " bytes, the limit is " + std::to_string(kMaxRecordSize));
+  if (!fits(next))
+    return fail(ErrorCode::kTooLarge,
+                "the cluster's records hold " + std::to_string(bytes_) + " bytes, the limit is " +
+                    std::to_string(kMaxDocumentBytes) + "; remove some first");
   const DocVersion version = next.version;
   store(std::move(next), out);
   return version;
@@ -115,6 +119,13 @@ void DocStore::erase(Documents::iterator at, DocEffects& out) {
   documents_.erase(at);
 }
 
+bool DocStore::fits(const Document& document) const {
+  const auto at = documents_.find(document.key);
+  const size_t freed = at == documents_.end() ? 0 : at->first.size() + at->second.body.size();
+  const size_t added = document.key.size() + document.body.size();
+  return added <= freed || bytes_ + added - freed <= kMaxDocumentBytes;
+}
+
 MergeOutcome DocStore::merge(Document theirs, Now now, DocEffects& out, DocSource source) {
   const auto at = documents_.find(theirs.key);
   const bool here = at != documents_.end();
@@ -140,13 +151,14 @@ MergeOutcome DocStore::merge_new(Document theirs, DocSource source, Now now, Doc
     if (source != DocSource::kAheadPeer)
       return set_aside(std::move(theirs), ConflictReason::kOlderThanHorizon, now, out);
   }
-  if (documents_.size() >= kMaxDocuments) return MergeOutcome::kFull;
+  if (documents_.size() >= kMaxDocuments || !fits(theirs)) return MergeOutcome::kFull;
   store(std::move(theirs), out);
   return MergeOutcome::kApplied;
 }
 
 /// Theirs is later and wins.
 MergeOutcome DocStore::merge_over(const Document& mine, Document theirs, Now now, DocEffects& out) {
+  if (!fits(theirs)) return MergeOutcome::kFull;
   const Descent from = descent(mine, theirs);
   const bool lost = from == Descent::kConcurrent || (from == Descent::kUnknown && !mine.deleted);
   if (lost && !equal_value(mine, theirs)) {
@@ -285,6 +297,7 @@ void DocStore::raise_horizon(Stamp horizon, Now now, DocEffects& out) {
 }
 
 void DocStore::drop(std::string_view key, Stamp horizon, Now now, DocEffects& out) {
+  if (horizon > Stamp::from_wall(now.wall)) return;
   const auto at = documents_.find(key);
   if (at == documents_.end() || at->second.deleted || at->second.version.stamp > horizon) return;
   (void)add_conflict({at->second, {}, ConflictReason::kOlderThanHorizon, now.wall}, out);

@@ -16,7 +16,8 @@
 
 namespace kith {
 
-constexpr size_t kMaxDocuments = 20'000;  ///< tombstones included
+constexpr size_t kMaxDocuments = 20'000;                 ///< tombstones included
+constexpr size_t kMaxDocumentBytes = 128 * 1024 * 1024;  ///< of all keys and bodies
 constexpr size_t kMaxConflicts = 256;
 constexpr size_t kDocBuckets = 256;
 
@@ -83,7 +84,7 @@ enum class MergeOutcome : uint8_t {
   kStale,     ///< an ancestor of what is here, or equal in value but earlier
   kConflict,  ///< it lost against an edit that did not know of it
   kSetAside,  ///< from the far future or from before the horizon: a conflict, not applied
-  kFull,      ///< kMaxDocuments reached
+  kFull,      ///< kMaxDocuments or kMaxDocumentBytes reached
 };
 
 /// How a document came here; matters only for those from before the horizon.
@@ -136,7 +137,8 @@ class DocStore {
   /// sync with that peer: SyncSink::raise_horizon.
   void raise_horizon(Stamp horizon, Now now, DocEffects& out);
   /// Moves a live document no later than `horizon` to the conflicts: a peer with that horizon,
-  /// which is no earlier than ours, lacks it, so it was deleted there. SyncSink::drop_documents.
+  /// which is no earlier than ours, lacks it, so it was deleted there. Does nothing for a horizon
+  /// in this host's future, which no honest peer has. SyncSink::drop_documents.
   void drop(std::string_view key, Stamp horizon, Now now, DocEffects& out);
   /// Forgets a conflict. False if there is none of that id.
   bool dismiss(uint64_t conflict_id, DocEffects& out);
@@ -150,6 +152,8 @@ class DocStore {
   /// Ordered by (key, version).
   [[nodiscard]] std::vector<const Conflict*> conflicts() const;
   [[nodiscard]] size_t size() const { return documents_.size(); }
+  /// Of all keys and bodies; not of conflicts.
+  [[nodiscard]] size_t bytes() const { return bytes_; }
   [[nodiscard]] Stamp horizon() const { return horizon_; }
   [[nodiscard]] Stamp last_stamp() const { return clock_.last(); }
 
@@ -175,7 +179,9 @@ class DocStore {
                           const NodeId& author, DocEffects& out);
   void store(Document document, DocEffects& out);
   void erase(Documents::iterator at, DocEffects& out);
+  /// Adds a document to the digests and the size, or takes it off.
   void digest(const Document& document, bool add);
+  [[nodiscard]] bool fits(const Document& document) const;
   bool far_future(Stamp stamp, Now now) const;
   bool add_conflict(Conflict conflict, DocEffects& out);
   void settle(uint64_t conflict_id, DocEffects& out);
@@ -191,6 +197,7 @@ class DocStore {
   std::map<uint64_t, Conflict> conflicts_;  // by id
   Stamp horizon_;
   std::array<uint64_t, kDocBuckets> buckets_{};
+  size_t bytes_ = 0;
 };
 
 }  // namespace kith

@@ -95,6 +95,8 @@ Result<Document> decode_document(ByteView envelope) {
   if (!elements.good()) return fail(not_a_document("a field is missing or of the wrong type"));
   if (document.key.empty() || document.key.size() > kMaxRecordKey)
     return fail(not_a_document("bad key"));
+  if (document.key.starts_with("node/") || document.key.starts_with("lost/"))
+    return fail(not_a_document("its key is for what is no document"));
   if (document.deleted && !document.body.empty()) return fail(not_a_document("bad tombstone"));
   for (size_t i = 0; i < document.ancestors.size(); ++i) {
     const Stamp younger = i == 0 ? document.version.stamp : document.ancestors[i - 1].stamp;

@@ -25,6 +25,10 @@ void pack_fields(wire::Packer& packer, const Observed& observed) {
   wire::pack_bytes(packer, observed.body);
 }
 
+size_t size_of(const Observed& observed) {
+  return observed.key.size() + observed.body.size();
+}
+
 Error not_observed(std::string why) {
   return {ErrorCode::kInvalid, "not a node's record: " + std::move(why)};
 }
@@ -100,6 +104,9 @@ bool ObservedStore::publish(std::string_view key, Bytes body, Instant, ObservedE
     return false;
   constexpr size_t kEnvelope = 512;  // everything but the body, at most
   if (body.size() > kMaxRecordSize - kEnvelope) return false;
+  const size_t freed = known == nullptr ? 0 : size_of(*known);
+  if (nodes_[self_].bytes + key.size() + body.size() > kMaxObservedBytesPerNode + freed)
+    return false;
   say(key, std::move(body), false, out);
   return true;
 }
@@ -175,7 +182,18 @@ bool ObservedStore::wants(const NodeId& node, std::string_view key,
 }
 
 bool ObservedStore::wants(const Observed& observed) const {
-  return wants(observed.node, observed.key, version_of(observed));
+  return wants(observed.node, observed.key, version_of(observed)) && fits(observed);
+}
+
+bool ObservedStore::fits(const Observed& observed) const {
+  const Observed* known = find_any(observed.node, observed.key);
+  const size_t freed = known == nullptr ? 0 : size_of(*known);
+  const size_t added = size_of(observed);
+  if (added <= freed) return true;
+  const auto of = nodes_.find(observed.node);
+  const size_t theirs = of == nodes_.end() ? 0 : of->second.bytes;
+  return theirs + added - freed <= kMaxObservedBytesPerNode &&
+         bytes_ + added - freed <= kMaxObservedBytes;
 }
 
 bool ObservedStore::wants_offer(std::string_view key, uint64_t version) const {
@@ -204,14 +222,18 @@ void ObservedStore::drop_node(const NodeId& node, ObservedEffects& out) {
   for (const auto& [key, record] : of->second.records) {
     if (!record.deleted) out.changed.push_back({node, key});
   }
+  bytes_ -= of->second.bytes;
   nodes_.erase(of);
 }
 
 void ObservedStore::put(PerNode& of, Observed observed, ObservedEffects& out) {
   const auto [at, fresh] = of.records.try_emplace(observed.key);
   const bool shown = !fresh && !at->second.deleted;
+  const size_t freed = fresh ? 0 : size_of(at->second);
   if (!fresh) of.digest -= observed_digest(at->second);
   at->second = std::move(observed);
+  of.bytes += size_of(at->second) - freed;
+  bytes_ += size_of(at->second) - freed;
   const uint64_t digest = observed_digest(at->second);
   of.digest += digest;
   if (shown || !at->second.deleted) out.changed.push_back({at->second.node, at->first});
@@ -231,6 +253,8 @@ void ObservedStore::cut(const NodeId& node, Cutoff cutoff, ObservedEffects& out)
       continue;
     }
     of.digest -= observed_digest(record);
+    of.bytes -= size_of(record);
+    bytes_ -= size_of(record);
     if (!record.deleted) out.changed.push_back({node, record.key});
     at = of.records.erase(at);
   }

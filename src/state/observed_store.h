@@ -18,7 +18,9 @@ namespace kith {
 
 constexpr size_t kMaxObservedPerNode = 4'096;
 constexpr size_t kMaxObservedNodes = 10'000;
-constexpr size_t kMaxObservedTombstones = 64;  ///< of one node, before it compacts
+constexpr size_t kMaxObservedBytesPerNode = 4 * 1024 * 1024;  ///< keys and bodies
+constexpr size_t kMaxObservedBytes = 256 * 1024 * 1024;       ///< of all nodes
+constexpr size_t kMaxObservedTombstones = 64;                 ///< of one node, before it compacts
 constexpr Duration kObservedTombstoneAge = std::chrono::minutes(10);
 
 /// One signed record of what a node says of itself. Newest (epoch, sequence) wins for a key.
@@ -129,6 +131,8 @@ class ObservedStore {
   [[nodiscard]] const Observed* find_any(const NodeId& node, std::string_view key) const;
   /// The digests once more from nothing, for tests: true if they are what is kept.
   [[nodiscard]] bool digests_hold() const;
+  /// Of all keys and bodies kept.
+  [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
   struct Cutoff {  // what is not after it is void
@@ -140,7 +144,9 @@ class ObservedStore {
     std::map<std::string, Observed, std::less<>> records;
     Cutoff cutoff;
     uint64_t digest = 0;
+    size_t bytes = 0;
   };
+  [[nodiscard]] bool fits(const Observed& observed) const;
 
   void say(std::string_view key, Bytes body, bool deleted, ObservedEffects& out);
   void compact(uint64_t floor, ObservedEffects& out);
@@ -155,6 +161,7 @@ class ObservedStore {
   uint64_t floor_ = 0;
   std::map<uint64_t, Instant> own_tombstones_;  // by sequence: since when
   std::map<NodeId, PerNode> nodes_;
+  size_t bytes_ = 0;
 };
 
 }  // namespace kith

@@ -74,7 +74,9 @@ std::optional<Bytes> SyncSession::next_frame() {
     frame = next_records();
   }
   if (!frame && end_due_) {
-    frame = FrameWriter(SyncFrame::kEnd).take();
+    FrameWriter end(SyncFrame::kEnd);
+    if (cut_short_) end.add([](wire::Packer& packer) { packer.pack(true); });
+    frame = end.take();
     end_due_ = false;
   }
   if (frame) counters_.bytes_sent += frame->size();
@@ -82,6 +84,11 @@ std::optional<Bytes> SyncSession::next_frame() {
 }
 
 std::optional<Bytes> SyncSession::next_records() {
+  if (counters_.bytes_sent >= kMaxSyncBytes) {
+    record_keys_.clear();
+    cut_short_ = true;
+    return std::nullopt;
+  }
   FrameWriter writer(SyncFrame::kRecords);
   for (; !record_keys_.empty(); record_keys_.pop_front()) {
     const std::string& key = record_keys_.front();
@@ -267,7 +274,7 @@ Status SyncSession::receive(ByteView frame) {
       good = receive_records(entries);
       break;
     case SyncFrame::kEnd:
-      receive_end();
+      receive_end(entries.left() == 0);
       break;
   }
   if (!good) return refuse("malformed");
@@ -352,9 +359,17 @@ bool SyncSession::receive_keys(SyncFrame type, wire::Elements& from) {
   if (!from.good()) return false;
   if (type == SyncFrame::kDrops) {
     if (peer_.horizon >= horizon_) sink_->drop_documents(std::move(keys), peer_.horizon);
-  } else {
-    record_keys_.insert(record_keys_.end(), std::make_move_iterator(keys.begin()),
-                        std::make_move_iterator(keys.end()));
+    return true;
+  }
+  for (std::string& key : keys) {
+    if (key.size() > kMaxRecordKey) return false;
+    if (fetching_ && asked_.size() >= kMaxFetchKeys) break;
+    // Only what is here, so that what is remembered is bounded by what is stored; the loser of a
+    // conflict may come to be here before its turn.
+    const std::optional<NodeId> node = node_of_key(key);
+    const bool here = node ? observed_->find_any(*node, key) != nullptr
+                           : docs_->find_any(key) != nullptr || key.size() == lost_key(0).size();
+    if (here && asked_.insert(key).second) record_keys_.push_back(std::move(key));
   }
   return true;
 }
@@ -387,7 +402,7 @@ bool SyncSession::receive_records(wire::Elements& from) {
   return true;
 }
 
-void SyncSession::receive_end() {
+void SyncSession::receive_end(bool complete) {
   if (state_ == State::kAwaitHello) {
     if (fetching_) {
       end_due_ = true;
@@ -412,7 +427,7 @@ void SyncSession::receive_end() {
     return;
   }
   if (initiator_ && !fetching_) end_due_ = true;
-  if (!fetching_ && peer_.horizon > horizon_) sink_->raise_horizon(peer_.horizon);
+  if (complete && !fetching_ && peer_.horizon > horizon_) sink_->raise_horizon(peer_.horizon);
   state_ = State::kFinished;
 }
 

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ namespace kith {
 
 constexpr size_t kMaxSyncFrame = 256 * 1024;
 constexpr size_t kMaxFetchKeys = 1'024;
+/// Of records that one side sends in a session; what is left over is for the next one. Well below
+/// what a stream queues.
+constexpr size_t kMaxSyncBytes = 32 * 1024 * 1024;
 
 namespace wire {
 class Elements;
@@ -103,7 +107,7 @@ class SyncSession {
   bool receive_summary(wire::Elements& from);
   bool receive_keys(SyncFrame type, wire::Elements& from);
   bool receive_records(wire::Elements& from);
-  void receive_end();
+  void receive_end(bool complete);
 
   const DocStore* docs_;
   const ObservedStore* observed_;
@@ -114,10 +118,12 @@ class SyncSession {
   bool greeted_ = false;  // their hello came
   Stamp horizon_;         // ours, as we said it
   Peer peer_;
-  std::vector<std::string> wants_;       // ours, of the comparison
-  std::deque<Bytes> control_;            // frames to send before the records
-  std::deque<std::string> record_keys_;  // records to send, encoded when their turn comes
+  std::vector<std::string> wants_;            // ours, of the comparison
+  std::deque<Bytes> control_;                 // frames to send before the records
+  std::deque<std::string> record_keys_;       // records to send, encoded when their turn comes
+  std::set<std::string, std::less<>> asked_;  // what they want, each once
   bool end_due_ = false;
+  bool cut_short_ = false;  // kMaxSyncBytes: not all was sent
   Counters counters_;
 };
 

@@ -48,10 +48,15 @@ inline void pack_node(Packer& to, const NodeId& node) {
   pack_bytes(to, node.none() ? ByteView{} : ByteView(node.key));
 }
 
-/// Nothing unless `bytes` is exactly one msgpack object, not nested deeper than needed here. No
-/// count in it can be believed beyond the length of the input.
+constexpr size_t kMaxDepth = 8;
+
+/// Whether `bytes` is exactly one msgpack object, nested no deeper than kMaxDepth, with as many
+/// elements as it says. Allocates nothing.
+[[nodiscard]] bool well_formed(ByteView bytes);
+
+/// Nothing unless `bytes` is well formed. What is allocated is a small multiple of its length.
 inline std::optional<msgpack::object_handle> parse(ByteView bytes) {
-  constexpr size_t kMaxDepth = 8;
+  if (!well_formed(bytes)) return std::nullopt;
   const size_t most = bytes.size();
   try {
     size_t offset = 0;
