@@ -1,6 +1,7 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace kith {
 namespace {
@@ -224,7 +225,7 @@ Term next_term(const SlotView& view, std::span<const TaskRecord> history) {
   for (const PeerCopy& peer : view.peers) highest = std::max(highest, peer.record->term);
   for (const OwnCopy& own : view.own) highest = std::max(highest, own.record->term);
   for (const TaskRecord& task : history) highest = std::max(highest, task.term);
-  return highest + 1;
+  return std::min(highest, std::numeric_limits<Term>::max() - 1) + 1;
 }
 
 bool finished(const ServiceDoc& service, const SlotKey& slot,

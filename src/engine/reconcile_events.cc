@@ -1,6 +1,7 @@
 // The life of a task: what the host says of it, and what becomes of it.
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "base/bytes.h"
@@ -50,7 +51,8 @@ Task& Reconciler::create(const SlotKey& slot, LocalSlot& local, const TaskRecord
   TaskRecord& record = task.record;
   record.id = docker_id_from(as_bytes(seed));
   record.slot = slot;
-  record.term = highest + 1;
+  constexpr Term kMost = std::numeric_limits<Term>::max();  // whoever says it must not start over
+  record.term = std::min(highest, kMost - 1) + 1;
   record.node = self_;
   record.state = TaskState::kAssigned;
   record.message = "assigned";

@@ -16,10 +16,16 @@ constexpr Incarnation last_incarnation(Epoch epoch) {
 constexpr Duration kClashGap = std::chrono::seconds(10);
 
 /// Whether a claim about `claimed` can be true of a member last known at `known`.
-bool plausible(Incarnation known, Incarnation claimed) {
+bool plausible(Incarnation known, Incarnation claimed, uint64_t epochs = kMaxEpochJump) {
   if (claimed <= known) return true;
   if (epoch_of(claimed) == epoch_of(known)) return claimed - known <= kMaxIncarnationJump;
-  return epoch_of(claimed) - epoch_of(known) <= kMaxEpochJump;
+  return epoch_of(claimed) - epoch_of(known) <= epochs;
+}
+
+/// Whether the accused can still deny it. Measured from its own last word, not from what others
+/// claimed since: else a liar climbs in steps to where the accused would not follow.
+bool deniable(const Member& member, Incarnation claimed) {
+  return plausible(member.alive.incarnation, claimed, kMaxAccusedEpochJump);
 }
 
 bool well_formed(const MemberRumor& alive) {
@@ -163,7 +169,7 @@ void Swim::hear_suspect(const MemberRumor& rumor, const NodeId& from, Instant no
   Member* member = table_.find(rumor.subject);
   if (member == nullptr || !table_.find(rumor.accuser) || rumor.accuser == rumor.subject) return;
   if (rumor.incarnation < member->incarnation) return correct(*member, from, now, out);
-  if (!member->present() || !plausible(member->incarnation, rumor.incarnation)) return;
+  if (!member->present() || !deniable(*member, rumor.incarnation)) return;
   if (member->state == MemberState::kAlive || rumor.incarnation > member->incarnation) {
     member->incarnation = rumor.incarnation;
     return begin_suspicion(*member, rumor, from, now, out);
@@ -209,7 +215,7 @@ void Swim::hear_dead(const MemberRumor& rumor, const NodeId& from, Instant now, 
   Member* member = table_.find(rumor.subject);
   if (member == nullptr || !table_.find(rumor.accuser) || rumor.accuser == rumor.subject) return;
   if (rumor.incarnation < member->incarnation) return correct(*member, from, now, out);
-  if (!plausible(member->incarnation, rumor.incarnation)) return;
+  if (!deniable(*member, rumor.incarnation)) return;
   if (!member->present()) {
     if (member->unconfirmed) bury(*member, rumor, MemberState::kDead, now);
     return;
@@ -257,7 +263,10 @@ void Swim::bury(Member& member, const MemberRumor& verdict, MemberState state, I
 void Swim::accused(const MemberRumor& rumor, const NodeId& from, Instant now, SwimEffects& out) {
   if (leaving_) return;
   const Member& me = self();
-  if (!plausible(me.incarnation, rumor.incarnation)) return;
+  // A start that forgot its epochs learns them at once, from whoever remembers; never again.
+  if (!plausible(me.incarnation, rumor.incarnation,
+                 caught_up_ ? kMaxAccusedEpochJump : kMaxEpochJump))
+    return;
   flaps_.accused(rumor, now);
   if (config_.tell_accused && accusers_to_answer_.size() < kMaxAccusersToAnswer) {
     accusers_to_answer_.insert(from);
@@ -266,6 +275,7 @@ void Swim::accused(const MemberRumor& rumor, const NodeId& from, Instant now, Sw
   health_.worse(1);
   // Accused in an epoch I do not remember: begin one that nobody has seen.
   const Epoch epoch = epoch_of(rumor.incarnation);
+  if (epoch > me.epoch) caught_up_ = true;
   raise_self(epoch > me.epoch ? last_incarnation(epoch) : rumor.incarnation, now, out);
   if (!config_.tell_accused) return;
   tell(from, {me.alive}, out);

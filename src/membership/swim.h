@@ -25,6 +25,9 @@ namespace kith {
 /// a forged or damaged claim must not push a member beyond what it can refute.
 constexpr uint64_t kMaxIncarnationJump = uint64_t{1} << 20;
 constexpr uint64_t kMaxEpochJump = uint64_t{1} << 24;
+/// How many starts behind its accuser one may be. Each refutation lets a liar go on from there, so
+/// this times the starts of a lifetime must stay far below 2^32.
+constexpr uint64_t kMaxAccusedEpochJump = 1024;
 
 /// The first incarnation of a start of the agent. `incarnation >> 32` is the epoch, always.
 [[nodiscard]] constexpr Incarnation first_incarnation(Epoch epoch) {
@@ -181,6 +184,7 @@ class Swim {
   Instant corrections_window_{};
   unsigned corrections_ = 0;
   bool leaving_ = false;
+  bool caught_up_ = false;  ///< with an epoch that only others remembered, in this start
 };
 
 }  // namespace kith
