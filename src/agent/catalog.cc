@@ -10,14 +10,15 @@ void Catalog::document_changed(const DocStore& docs, const std::string& key) {
     const std::string name = key.substr(kService.size());
     services_.erase(name);
     if (document == nullptr) return;
-    if (auto doc = service_from_json(document->body))
+    if (auto doc = service_from_json(document->body); doc && doc->name == name)
       services_[name] = std::make_shared<const ServiceDoc>(std::move(*doc));
   } else if (key.starts_with(kRoster)) {
     const auto node = NodeId::from_hex(std::string_view(key).substr(kRoster.size()));
     if (!node) return;
     roster_.erase(*node);
     if (document == nullptr) return;
-    if (auto doc = roster_from_json(document->body)) roster_[*node] = std::move(*doc);
+    if (auto doc = roster_from_json(document->body); doc && doc->node == *node)
+      roster_[*node] = std::move(*doc);
   }
 }
 
@@ -43,7 +44,9 @@ void Catalog::observed_changed(const ObservedStore& observed, const NodeId& node
     Refusals& all = refusals_[node];
     std::erase_if(all, [&](const auto& item) { return refused_key(node, item.first) == key; });
     if (record == nullptr) return;
-    if (auto refused = decode_refused(record->body); refused && refused->node == node) {
+    // Of no other slot than its key says: else it could not be found to be taken back.
+    if (auto refused = decode_refused(record->body);
+        refused && refused->node == node && refused_key(node, refused->slot) == key) {
       const SlotKey slot = refused->slot;
       all[slot] = std::move(*refused);
     }

@@ -22,7 +22,9 @@ namespace kith {
 namespace {
 
 constexpr size_t kMaxFile = 1 << 20;
+constexpr size_t kMaxKeyFile = 4096;
 constexpr size_t kMaxSeeds = 1024;
+constexpr size_t kMaxMistyped = 64;  // nobody mistypes longer keys
 constexpr size_t kMaxLabels = 256;
 
 /// One key of the schema: how its YAML value is put into the Config. An Error's message is the part
@@ -80,8 +82,10 @@ Status set_key(std::string_view text, Config& config) {
 Status read_key_file(const std::string& path, Config& config) {
   std::ifstream in(path);
   if (!in) return fail(path + " cannot be read: " + std::strerror(errno));
-  std::string line;
-  std::getline(in, line);
+  std::string line(kMaxKeyFile, '\0');
+  in.read(line.data(), static_cast<std::streamsize>(line.size()));
+  line.resize(static_cast<size_t>(in.gcount()));
+  line.resize(std::min(line.size(), line.find('\n')));
   if (auto set = set_key(line, config); !set) return fail(path + " " + set.error().message);
   struct stat info {};
   if (stat(path.c_str(), &info) == 0 && (info.st_mode & S_IROTH) != 0)
@@ -264,6 +268,7 @@ std::vector<Entry> schema() {
 
 /// The known key nearest to a mistyped one, if it is near at all (Levenshtein distance at most 2).
 std::string nearest(const std::string& path, const std::vector<Entry>& entries) {
+  if (path.size() > kMaxMistyped) return {};
   std::vector<std::string> candidates;
   for (const Entry& entry : entries) {
     candidates.push_back(entry.path);

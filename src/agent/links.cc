@@ -38,7 +38,10 @@ void Links::close(uint64_t stream, std::vector<StreamCommand>& out) {
 void Links::accepted(uint64_t stream, Now now, std::vector<StreamCommand>& out) {
   const auto served = std::count_if(links_.begin(), links_.end(),
                                     [](const auto& item) { return item.first % 2 == 0; });
-  if (static_cast<size_t>(served) >= kMaxAccepted) {
+  const bool full = static_cast<size_t>(served) >= kMaxAccepted;
+  const auto leaves = full ? eldest_stranger() : std::nullopt;
+  if (leaves) lose(*leaves, Error{ErrorCode::kUnavailable, "made room"}, now, out);
+  if (full && !leaves) {
     ++counters_.refused_full;
     out.emplace_back(std::in_place_type<StreamClose>, StreamClose{stream});
     return;
@@ -46,7 +49,27 @@ void Links::accepted(uint64_t stream, Now now, std::vector<StreamCommand>& out) 
   links_.emplace(stream, Link{LinkPurpose::kServe,
                               {},
                               SecureChannel::server(*self_, *keys_, cluster_id_),
-                              now.mono + kHandshakeTime});
+                              now.mono + kHandshakeTime,
+                              false,
+                              false,
+                              now.mono + kServeTime});
+}
+
+std::optional<uint64_t> Links::eldest_stranger() const {
+  for (const auto& [stream, link] : links_)
+    if (link.purpose == LinkPurpose::kServe && !link.established) return stream;
+  return std::nullopt;
+}
+
+/// Closes the eldest of one peer's accepted streams if it has too many.
+void Links::limit_peer(const NodeId& peer, Now now, std::vector<StreamCommand>& out) {
+  std::vector<uint64_t> theirs;
+  for (const auto& [stream, link] : links_) {
+    if (link.purpose == LinkPurpose::kServe && link.established && link.channel.peer() == peer)
+      theirs.push_back(stream);
+  }
+  if (theirs.size() > kMaxAcceptedAPeer)
+    lose(theirs.front(), Error{ErrorCode::kUnavailable, "too many streams"}, now, out);
 }
 
 void Links::connected(uint64_t stream, Now now, std::vector<StreamCommand>& out) {
@@ -67,12 +90,13 @@ void Links::data(uint64_t stream, ByteView bytes, Now now, std::vector<StreamCom
   if (!at->second.established && at->second.channel.established()) {
     at->second.established = true;
     at->second.deadline = now.mono + kIdleTime;
+    if (at->second.purpose == LinkPurpose::kServe) limit_peer(at->second.channel.peer(), now, out);
     handler_->link_established(stream, now);
   }
   for (const Bytes& frame : frames) {
     at = links_.find(stream);
     if (at == links_.end()) return;
-    at->second.deadline = now.mono + kIdleTime;
+    at->second.deadline = std::min(now.mono + kIdleTime, at->second.end);
     handler_->link_frame(stream, frame, now);
   }
   at = links_.find(stream);

@@ -54,10 +54,13 @@ class LinkHandler {
 class Links {
  public:
   static constexpr size_t kMaxAccepted = 64;
+  static constexpr size_t kMaxAcceptedAPeer = 8;
   static constexpr size_t kMaxOpened = 64;
   static constexpr Duration kHandshakeTime = std::chrono::seconds(5);
   /// Without a frame from the peer.
   static constexpr Duration kIdleTime = std::chrono::seconds(20);
+  /// An accepted stream ends after this long, whatever comes.
+  static constexpr Duration kServeTime = std::chrono::minutes(5);
 
   struct Counters {
     uint64_t hello_refused = 0;  ///< strangers: another key, or no kith at all
@@ -74,7 +77,8 @@ class Links {
   bool send(uint64_t stream, ByteView frame, std::vector<StreamCommand>& out);
   void close(uint64_t stream, std::vector<StreamCommand>& out);
 
-  // From the driver.
+  // From the driver. Where kMaxAccepted are there already, the eldest that has not proved itself
+  // makes room: so strangers who say nothing keep nobody out.
   void accepted(uint64_t stream, Now now, std::vector<StreamCommand>& out);
   void connected(uint64_t stream, Now now, std::vector<StreamCommand>& out);
   void data(uint64_t stream, ByteView bytes, Now now, std::vector<StreamCommand>& out);
@@ -98,7 +102,10 @@ class Links {
     Instant deadline;
     bool established = false;
     bool connected = false;  ///< of those opened here
+    Instant end = kNever;
   };
+  [[nodiscard]] std::optional<uint64_t> eldest_stranger() const;
+  void limit_peer(const NodeId& peer, Now now, std::vector<StreamCommand>& out);
   void lose(uint64_t stream, const Error& why, Now now, std::vector<StreamCommand>& out);
 
   const Identity* self_;

@@ -11,6 +11,7 @@ namespace {
 constexpr unsigned kMismatches = 3;
 constexpr Duration kMismatchTime = std::chrono::seconds(2);
 constexpr size_t kMaxOffersAPeer = kMaxFetchKeys;
+constexpr size_t kMaxOfferingPeers = 64;  // what more offer comes with the next exchange
 
 bool unsigned_yet(const MemberRumor& rumor) {
   return rumor.signature == Signature{};
@@ -145,7 +146,8 @@ void Node::hear(const Message& message, const NodeId& from, bool roster, Now now
   for (const Rumor& rumor : message.rumors) {
     if (const auto* member = std::get_if<MemberRumor>(&rumor)) {
       if (!verified_.check(*member, cluster_id_)) continue;
-      if (member->claim == Claim::kAlive && member->subject != self()) {
+      if (member->claim == Claim::kAlive && member->subject != self() &&
+          (swim_.known(member->subject) || short_ids_.size() < kMaxMembers)) {
         short_ids_[member->subject.short_id()] = member->subject;
         guard_.learn(member->subject.short_id(), member->epoch, member->boot);
       }
@@ -185,8 +187,9 @@ void Node::take_offer(const OfferRumor& rumor, const NodeId& from) {
   const bool wanted = rumor.key.starts_with("node/")
                           ? observed_.wants_offer(rumor.key, rumor.version)
                           : docs_.wants_offer(rumor.key, rumor.version);
+  if (!wanted || (offers_.size() >= kMaxOfferingPeers && !offers_.contains(from))) return;
   std::set<std::string>& keys = offers_[from];
-  if (wanted && keys.size() < kMaxOffersAPeer) keys.insert(rumor.key);
+  if (keys.size() < kMaxOffersAPeer) keys.insert(rumor.key);
 }
 
 /// Of all that two nodes should hold alike.
