@@ -18,7 +18,10 @@ class MembershipChecker final : public Checker {
     const Instant now = world.now();
     for (size_t i = 0; i < world.size(); ++i) {
       const SimHost& host = world.host(i);
-      if (!host.agent_up() || host.frozen()) {
+      if (world.has_guest(i)) {  // neither here nor gone
+        live_since_.erase(i);
+        gone_since_.erase(i);
+      } else if (!host.agent_up() || host.frozen()) {
         live_since_.erase(i);
         gone_since_.try_emplace(i, now);
       } else {
@@ -45,7 +48,7 @@ class MembershipChecker final : public Checker {
     if (world.calm_since() == kNever) return;
     const Instant from = std::max({since, live_since_[other], world.calm_since()});
     if (world.now() - from <= kFindLive) return;
-    if (member == nullptr || !member->present())
+    if (live_since_.contains(other) && (member == nullptr || !member->present()))
       world.violated(host.name() + " holds " + world.host(other).name() + " dead, which lives");
   }
 

@@ -47,6 +47,7 @@ bool Network::passes(size_t from, size_t to) {
 void Network::send(size_t from, const Endpoint& to, const Bytes& bytes) {
   ++datagrams_;
   bytes_ += bytes.size();
+  if (tap) tap(from, to, bytes);
   const int host = host_of(to);
   if (host < 0) return;
   const auto target = static_cast<size_t>(host);

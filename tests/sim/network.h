@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -75,6 +76,9 @@ class Network {
   void partition(const std::set<size_t>& side, size_t hosts);
   void heal_all();
   [[nodiscard]] bool is_cut(size_t from, size_t to) const { return cuts_.contains({from, to}); }
+
+  /// Told of every datagram as it is sent: an eavesdropper.
+  std::function<void(size_t from, const Endpoint& to, const Bytes& bytes)> tap;
 
   [[nodiscard]] uint64_t datagrams() const { return datagrams_; }
   [[nodiscard]] uint64_t bytes() const { return bytes_; }

@@ -51,6 +51,7 @@ class SimHost {
 
   [[nodiscard]] size_t index() const { return index_; }
   [[nodiscard]] const NodeId& id() const { return identity_.id(); }
+  [[nodiscard]] const Identity& identity() const { return identity_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] bool up() const { return up_; }
   [[nodiscard]] bool agent_up() const { return node_ != nullptr; }

@@ -93,7 +93,7 @@ void World::calm() {
     if (!host->up()) host->boot();
     host->engine().start_engine();
     if (host->frozen()) host->thaw();
-    if (!host->agent_up()) host->start_agent(key_);
+    if (!host->agent_up() && !has_guest(host->index())) host->start_agent(key_);
   }
   calm_since_ = now();
 }
@@ -181,20 +181,44 @@ Answer World::remove(size_t host, const std::string& name) {
 
 // --- Network -----------------------------------------------------------------------------------
 
+void World::seat(size_t host, NetworkUser* guest) {
+  if (guest == nullptr)
+    guests_.erase(host);
+  else
+    guests_[host] = guest;
+}
+
 void World::datagram(size_t host, const Endpoint& from, Bytes bytes) {
-  hosts_[host]->datagram(from, std::move(bytes));
+  const auto guest = guests_.find(host);
+  if (guest != guests_.end())
+    guest->second->datagram(host, from, std::move(bytes));
+  else
+    hosts_[host]->datagram(from, std::move(bytes));
 }
 uint64_t World::stream_accepted(size_t host) {
-  return hosts_[host]->accept();
+  const auto guest = guests_.find(host);
+  return guest != guests_.end() ? guest->second->stream_accepted(host) : hosts_[host]->accept();
 }
 void World::stream_connected(size_t host, uint64_t stream) {
-  hosts_[host]->connected(stream);
+  const auto guest = guests_.find(host);
+  if (guest != guests_.end())
+    guest->second->stream_connected(host, stream);
+  else
+    hosts_[host]->connected(stream);
 }
 void World::stream_data(size_t host, uint64_t stream, Bytes bytes) {
-  hosts_[host]->data(stream, std::move(bytes));
+  const auto guest = guests_.find(host);
+  if (guest != guests_.end())
+    guest->second->stream_data(host, stream, std::move(bytes));
+  else
+    hosts_[host]->data(stream, std::move(bytes));
 }
 void World::stream_closed(size_t host, uint64_t stream, const std::string& why) {
-  hosts_[host]->closed(stream, why);
+  const auto guest = guests_.find(host);
+  if (guest != guests_.end())
+    guest->second->stream_closed(host, stream, why);
+  else
+    hosts_[host]->closed(stream, why);
 }
 
 // --- What the agents give off ------------------------------------------------------------------

@@ -36,6 +36,10 @@ class World final : private NetworkUser, private HostObserver {
   size_t add_host();
   void start_all();
   void start(size_t host) { hosts_[host]->start_agent(key_); }
+  /// What the network brings to this host goes to `guest` instead of an agent: somebody else sits
+  /// there. Null: nobody.
+  void seat(size_t host, NetworkUser* guest);
+  [[nodiscard]] bool has_guest(size_t host) const { return guests_.contains(host); }
 
   // --- Time ------------------------------------------------------------------------------------
   [[nodiscard]] Instant now() const { return queue_.now(); }
@@ -70,6 +74,7 @@ class World final : private NetworkUser, private HostObserver {
 
   // --- Looking ---------------------------------------------------------------------------------
   [[nodiscard]] Network& net() { return network_; }
+  [[nodiscard]] const ClusterKey& key() const { return key_; }
   [[nodiscard]] size_t size() const { return hosts_.size(); }
   [[nodiscard]] SimHost& host(size_t i) { return *hosts_[i]; }
   [[nodiscard]] const SimHost& host(size_t i) const { return *hosts_[i]; }
@@ -120,7 +125,9 @@ class World final : private NetworkUser, private HostObserver {
   void stream_data(size_t host, uint64_t stream, Bytes bytes) override;
   void stream_closed(size_t host, uint64_t stream, const std::string& why) override;
   bool host_up(size_t host) const override { return host < size() && hosts_[host]->up(); }
-  bool agent_up(size_t host) const override { return host < size() && hosts_[host]->agent_up(); }
+  bool agent_up(size_t host) const override {
+    return host < size() && (guests_.contains(host) || hosts_[host]->agent_up());
+  }
   // HostObserver
   void event(size_t host, const ClusterEvent& event) override;
   void edit_done(size_t host, uint64_t edit, const Result<std::string>& outcome) override;
@@ -135,6 +142,7 @@ class World final : private NetworkUser, private HostObserver {
   EventQueue queue_;
   Network network_;
   ClusterKey key_;
+  std::map<size_t, NetworkUser*> guests_;
   std::vector<std::unique_ptr<SimHost>> hosts_;
   std::vector<std::unique_ptr<Checker>> checkers_;
   /// By host, epoch and the Node's number.
