@@ -1,8 +1,9 @@
 """kith's membership beside Serf's: both at once on this machine, every agent on loopback, each pointed at one seed.
 
-    ./run bench serf [--nodes 5,50] [--loss 0,10] [--idle MINUTES] [--busy] [--kills N] [--events N] [--joins N] [--encrypt]
+    ./run bench serf [--nodes 5,50] [--loss 0,10] [--idle MINUTES] [--busy] [--kills N] [--events N] [--joins N] [--encrypt] [--dir DIR]
 
 --busy keeps one core occupied with another program. --encrypt gives Serf a key too: kith has one always.
+kith's data_dirs are in memory, or in --dir: fifty hosts have fifty disks, this machine has one, and Serf writes nothing.
 Agents are known by what they log, at the moment it is read: the same for both sides.
 """
 
@@ -25,6 +26,7 @@ from sides import kith_binary
 from docker_http import Engine
 
 KEY = "a2l0aCBiZW5jaGVzIGl0c2VsZiBiZXNpZGUgc2VyZi4="
+SETTLED = 35.0  # seconds, until the news of the joins has spread
 LIMIT = 90.0  # seconds, for whatever is waited for; what takes longer counts as lost
 
 
@@ -292,7 +294,7 @@ def measure(count, loss, options, directory, rng):
             for side in sides if again % 2 == 0 else sides[::-1]:
                 side.join()
                 processes.listen(1.0)
-        processes.listen(5.0)  # the burst of starting is over
+        processes.listen(SETTLED)
         if options.busy:
             busy = end_with_bench([sys.executable, "-c", "while True: pass"])
         span = rest(sides, processes, options.idle)
@@ -322,6 +324,7 @@ def main(argv):
     parser.add_argument("--joins", type=int, default=3)
     parser.add_argument("--busy", action="store_true")
     parser.add_argument("--encrypt", action="store_true")
+    parser.add_argument("--dir", default="/dev/shm")
     parser.add_argument("--seed", type=int, default=1, help="of who is killed when")
     options = parser.parse_args(argv)
     if not all(2 <= count <= 254 for count in options.nodes):
@@ -335,7 +338,7 @@ def main(argv):
     own_network(f"{side.net}.{index}" for side in (Serf, Kith) for index in range(1, max(options.nodes) + 1))
     version = subprocess.run(["serf", "version"], text=True, capture_output=True).stdout.split("\n")[0]
     print(f"Serf {version} and kith on {os.cpu_count()} cores")
-    directory = tempfile.mkdtemp(prefix="kith-bench-")
+    directory = tempfile.mkdtemp(prefix="kith-bench-", dir=options.dir)
     try:
         for count in options.nodes:
             for loss in options.loss:
