@@ -7,6 +7,7 @@
 
 #include "placement/bounds.h"
 #include "placement/eligibility.h"
+#include "placement/node_index.h"
 #include "placement/preference.h"
 
 namespace kith {
@@ -55,6 +56,7 @@ struct Standing {
   const ServiceTargets* targets = nullptr;
   std::vector<std::optional<uint32_t>> where;  // by slot: the node its copy is on, or moves to
   bool movable = false;
+  bool refused = false;  // some node refuses some slot
   uint32_t under_way = 0;
 };
 
@@ -67,10 +69,21 @@ struct Choice {
   uint32_t to = 0;
 };
 
+/// More gain; ties by slot hash.
+bool better(const Choice& a, const Choice& b) {
+  const int order = compare(a.gain, b.gain);
+  const auto tie = [](const Choice& c) { return std::tie(c.hash, c.service, c.slot, c.to); };
+  return order > 0 || (order == 0 && tie(a) < tie(b));
+}
+
 class Rebalancer {
  public:
   Rebalancer(const PlacementView& view, const Assignment& assignment)
-      : view_(view), assignment_(assignment), eligibility_(view), use_(assignment.use) {
+      : view_(view),
+        assignment_(assignment),
+        eligibility_(view),
+        index_(view),
+        use_(assignment.use) {
     for (NodeUse& use : use_) use.slots = 0;
     for (const ServiceDoc& doc : view.services) stand(doc);
   }
@@ -80,10 +93,13 @@ class Rebalancer {
 
  private:
   void stand(const ServiceDoc& doc);
-  std::optional<uint32_t> stand_slot(Standing& standing, const SlotTarget& target);
+  std::optional<uint32_t> stand_slot(Standing& standing, const SlotTarget& target,
+                                     std::vector<Seat>::const_iterator& next);
   void count(const Standing& standing);
   PreferenceTree tree_of(const Standing& standing, const Candidates& candidates) const;
   void look(size_t service, std::optional<Choice>& best);
+  void look_plainly(size_t service, std::optional<Choice>& best);
+  void rank_targets();
   std::optional<Choice> best_between(size_t service, const std::vector<uint32_t>& sources,
                                      const std::vector<uint32_t>& targets, int64_t violated);
   bool refused_somewhere(const ServiceDoc& doc, uint32_t node) const;
@@ -99,9 +115,12 @@ class Rebalancer {
   const PlacementView& view_;
   const Assignment& assignment_;
   Eligibility eligibility_;
+  NodeIndex index_;
   std::vector<NodeUse> use_;  // `slots` counts copies where they are or move to
   std::vector<Standing> standings_;
-  std::vector<uint32_t> counts_;  // of one service, by node
+  std::vector<uint32_t> counts_;    // of one service, by node
+  std::vector<uint32_t> by_gain_;   // all nodes, the one that takes a slot most lightly first
+  std::vector<uint32_t> by_level_;  // all nodes, the one that is then loaded least first
 };
 
 void Rebalancer::stand(const ServiceDoc& doc) {
@@ -111,8 +130,16 @@ void Rebalancer::stand(const ServiceDoc& doc) {
   standing.doc = &doc;
   standing.targets = &at->second;
   standing.movable = is_replicated(doc) && doc.spec.failover == Failover::kEager;
+  const auto older = [](const auto& item, const std::string& name) {
+    return item.slot.service < name;
+  };
+  const auto refusal =
+      std::lower_bound(view_.refusals.begin(), view_.refusals.end(), doc.name, older);
+  standing.refused = refusal != view_.refusals.end() && refusal->slot.service == doc.name;
+  auto next = std::lower_bound(view_.seats.begin(), view_.seats.end(), doc.name, older);
+  standing.where.reserve(at->second.slots.size());
   for (const SlotTarget& target : at->second.slots) {
-    standing.where.push_back(stand_slot(standing, target));
+    standing.where.push_back(stand_slot(standing, target, next));
     if (standing.where.back()) use_[*standing.where.back()].slots += 1;
   }
   standings_.push_back(std::move(standing));
@@ -120,14 +147,17 @@ void Rebalancer::stand(const ServiceDoc& doc) {
 
 /// Where a slot counts. A slot that lacks a healthy copy, or has more than one, or is not of the
 /// current generation, keeps its whole service from moving.
-std::optional<uint32_t> Rebalancer::stand_slot(Standing& standing, const SlotTarget& target) {
+std::optional<uint32_t> Rebalancer::stand_slot(Standing& standing, const SlotTarget& target,
+                                               std::vector<Seat>::const_iterator& next) {
   std::vector<const Seat*> seats;
-  for (const Seat* seat : seats_of(view_, *standing.doc, target.slot)) {
-    const auto node = find_node(view_, seat->node);
+  while (next != view_.seats.end() && next->slot < target.slot) ++next;
+  for (; next != view_.seats.end() && next->slot == target.slot; ++next) {
+    if (next->service_id != standing.doc->id) continue;
+    const auto node = index_.find(next->node);
     if (!node || view_.nodes[*node].liveness == Liveness::kDead ||
         view_.nodes[*node].liveness == Liveness::kLeft)
       continue;
-    seats.push_back(seat);
+    seats.push_back(&*next);
   }
   const bool settled = seats.size() == 1 && seats[0]->healthy && target.seated &&
                        seats[0]->generation == standing.doc->generation;
@@ -140,9 +170,9 @@ std::optional<uint32_t> Rebalancer::stand_slot(Standing& standing, const SlotTar
       moving = seat;
   if (moving != nullptr) {
     ++standing.under_way;
-    return find_node(view_, moving->node);
+    return index_.find(moving->node);
   }
-  return target.target.none() ? std::nullopt : find_node(view_, target.target);
+  return target.target.none() ? std::nullopt : index_.find(target.target);
 }
 
 void Rebalancer::count(const Standing& standing) {
@@ -182,7 +212,49 @@ bool Rebalancer::can_take(const Standing& standing, const Candidates& candidates
   if (most != 0 && counts_[node] >= most) return false;
   // Any slot's name does: a host port is free only if nobody holds it, this service included.
   return lacks(view, use_[node], demand, {}) == Lack::kNothing &&
-         !refused_somewhere(*standing.doc, node);
+         !(standing.refused && refused_somewhere(*standing.doc, node));
+}
+
+void Rebalancer::rank_targets() {
+  by_gain_.resize(view_.nodes.size());
+  for (uint32_t i = 0; i < by_gain_.size(); ++i) by_gain_[i] = i;
+  by_level_ = by_gain_;
+  std::sort(by_gain_.begin(), by_gain_.end(), [&](uint32_t a, uint32_t b) {
+    const int order =
+        compare(taken_on(use_[a].slots, weight(a)), taken_on(use_[b].slots, weight(b)));
+    return order != 0 ? order < 0 : a < b;
+  });
+  std::sort(by_level_.begin(), by_level_.end(), [&](uint32_t a, uint32_t b) {
+    const Wide left = (Wide{use_[a].slots} + 1) * weight(b);
+    const Wide right = (Wide{use_[b].slots} + 1) * weight(a);
+    return left != right ? left < right : a < b;
+  });
+}
+
+/// `look` for a service without preferences, where it has no copy on some node that can take one:
+/// of these the two that would take it best are enough. Needs `rank_targets`, and `counts_` zero.
+void Rebalancer::look_plainly(size_t service, std::optional<Choice>& best) {
+  const Standing& standing = standings_[service];
+  const Candidates& candidates = eligibility_.of(standing.doc->spec);
+  const Demand demand(standing.doc->spec);
+  std::vector<uint32_t> sources;
+  for (const auto& node : standing.where)
+    if (node && counts_[*node]++ == 0) sources.push_back(*node);
+  std::sort(sources.begin(), sources.end());
+  std::vector<uint32_t> targets;
+  for (const auto* const order : {&by_gain_, &by_level_}) {
+    const auto found = std::find_if(order->begin(), order->end(), [&](uint32_t node) {
+      return counts_[node] == 0 && can_take(standing, candidates, demand, node);
+    });
+    if (found != order->end()) targets.push_back(*found);
+  }
+  const bool searched = !targets.empty();
+  if (searched && !sources.empty()) {
+    const auto found = best_between(service, sources, targets, 0);
+    if (found && (!best || better(*found, *best))) best = found;
+  }
+  for (const uint32_t node : sources) counts_[node] = 0;
+  if (!searched) look(service, best);
 }
 
 /// The best move of one service. What a move gains splits into a part of its source and a part of
@@ -206,11 +278,10 @@ void Rebalancer::look(size_t service, std::optional<Choice>& best) {
       if (violated < 0) continue;
       const auto found = best_between(service, sources[from], targets[to], violated);
       if (!found) continue;
-      const int order = best ? compare(found->gain, best->gain) : 1;
-      const auto tie = [](const Choice& c) { return std::tie(c.hash, c.service, c.slot, c.to); };
-      if (order > 0 || (order == 0 && tie(*found) < tie(*best))) best = found;
+      if (!best || better(*found, *best)) best = found;
     }
   }
+  counts_.assign(view_.nodes.size(), 0);
 }
 
 std::optional<Choice> Rebalancer::best_between(size_t service, const std::vector<uint32_t>& sources,
@@ -274,8 +345,16 @@ std::vector<Move> Rebalancer::moves(const RebalanceLimits& limits) {
   for (const Standing& standing : standings_) under_way += standing.under_way;
   while (under_way < limits.per_cluster) {
     std::optional<Choice> best;
-    for (size_t i = 0; i < standings_.size(); ++i)
-      if (standings_[i].movable && standings_[i].under_way < limits.per_service) look(i, best);
+    rank_targets();
+    counts_.assign(view_.nodes.size(), 0);
+    for (size_t i = 0; i < standings_.size(); ++i) {
+      if (!standings_[i].movable || standings_[i].under_way >= limits.per_service) continue;
+      if (standings_[i].doc->spec.spread_preferences.empty()) {
+        look_plainly(i, best);
+      } else {
+        look(i, best);
+      }
+    }
     if (!best) break;
     Standing& standing = standings_[best->service];
     const SlotKey& slot = standing.targets->slots[best->slot].slot;
