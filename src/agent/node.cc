@@ -71,9 +71,6 @@ Node::Node(NodeSetup setup, Rng rng, Now now, NodeEffects& out)
     swim_.restore(*alive, now.mono);
   }
   setup_.loaded = {};
-  DocEffects restamped;
-  docs_.restamp_future(now, self(), restamped);
-  apply(restamped, now);
   SwimEffects announced;
   swim_.announce(now.mono, announced);
   carry_out(announced, now);

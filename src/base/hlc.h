@@ -26,7 +26,7 @@ class HybridClock {
 
   /// Strictly greater than every stamp given or observed so far.
   [[nodiscard]] Stamp next(WallTime wall);
-  /// Call only with stamps that were accepted: a stamp from the far future must not come here.
+  /// Call only with stamps that were accepted.
   void observe(Stamp seen);
   [[nodiscard]] Stamp last() const { return last_; }
 

@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::string_view kLostPrefix = "lost/";
 
+/// A host's clock as far as it can be true; one from beyond would use up the stamps.
+WallTime believable(WallTime wall) {
+  return wall < kLatestStamp.wall() ? wall : WallTime{0};
+}
+
 bool equal_value(const Document& a, const Document& b) {
   return a.deleted == b.deleted && a.body == b.body;
 }
@@ -76,7 +81,7 @@ Result<DocVersion> DocStore::edit(std::string_view key, std::string body, bool d
     return fail(ErrorCode::kTooLarge, "the cluster holds " + std::to_string(kMaxDocuments) +
                                           " records, its limit; remove some first");
   HybridClock clock = clock_;
-  Stamp stamp = clock.next(now.wall);
+  Stamp stamp = clock.next(believable(now.wall));
   if (parent != nullptr) stamp = std::max(stamp, Stamp{(parent->version.stamp.ms() + 1) << 16});
   Document next = next_version(key, parent, stamp, author);
   next.deleted = deleted;
@@ -136,7 +141,7 @@ MergeOutcome DocStore::merge(Document theirs, Now now, DocEffects& out, DocSourc
                              source == DocSource::kAheadPeer && !here;
     if (!vouched_for) return MergeOutcome::kKnown;
   }
-  if (far_future(theirs.version.stamp, now)) {
+  if (theirs.version.stamp > kLatestStamp) {
     if (here && equal_value(at->second, theirs)) return MergeOutcome::kStale;
     return set_aside(std::move(theirs), ConflictReason::kFarFuture, now, out);
   }
@@ -238,43 +243,6 @@ void DocStore::settle_equal(const Document& document, DocEffects& out) {
   for (const uint64_t id : equal) settle(id, out);
 }
 
-void DocStore::restamp_future(Now now, const NodeId& author, DocEffects& out) {
-  std::vector<std::string> early;
-  Stamp floor = horizon_;
-  for (const auto& [key, document] : documents_) {
-    if (far_future(document.version.stamp, now))
-      early.push_back(key);
-    else
-      floor = std::max(floor, document.version.stamp);
-  }
-  if (early.empty() && !far_future(clock_.last(), now)) return;
-  clock_ = HybridClock(floor);
-  for (const std::string& key : early) {
-    Document document = *find_any(key);
-    document.version.stamp = clock_.next(now.wall);
-    document.version.author = author;
-    std::erase_if(document.ancestors, [&](const Ancestor& ancestor) {
-      return ancestor.stamp >= document.version.stamp;
-    });
-    document.version.content_hash = content_hash_of(document);
-    store(std::move(document), out);
-  }
-  out.batch.last_stamp = clock_.last();
-}
-
-void DocStore::retry_set_aside(Now now, DocEffects& out) {
-  std::vector<Document> again;
-  for (const auto& [id, conflict] : conflicts_) {
-    if (conflict.reason == ConflictReason::kFarFuture &&
-        !far_future(conflict.lost.version.stamp, now))
-      again.push_back(conflict.lost);
-  }
-  for (Document& document : again) {
-    settle(version_digest(document.key, document.version), out);
-    (void)merge(std::move(document), now, out);
-  }
-}
-
 void DocStore::purge(Now now, DocEffects& out) {
   const Stamp cutoff = Stamp::from_wall({now.wall.ms - config_.tombstone_age.count()});
   Stamp horizon = horizon_;
@@ -286,7 +254,7 @@ void DocStore::purge(Now now, DocEffects& out) {
 }
 
 void DocStore::raise_horizon(Stamp horizon, Now now, DocEffects& out) {
-  if (horizon <= horizon_ || horizon > Stamp::from_wall(now.wall)) return;
+  if (horizon <= horizon_ || horizon > std::max(Stamp::from_wall(now.wall), clock_.last())) return;
   horizon_ = horizon;
   clock_.observe(horizon);
   out.batch.horizon = horizon;
@@ -341,10 +309,6 @@ std::vector<const Conflict*> DocStore::conflicts() const {
     return std::tie(a->lost.key, a->lost.version) < std::tie(b->lost.key, b->lost.version);
   });
   return found;
-}
-
-bool DocStore::far_future(Stamp stamp, Now now) const {
-  return stamp > Stamp{Stamp::from_wall({now.wall.ms + config_.max_future.count()}).value | 0xffff};
 }
 
 }  // namespace kith

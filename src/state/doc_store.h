@@ -20,10 +20,12 @@ constexpr size_t kMaxDocuments = 20'000;                 ///< tombstones include
 constexpr size_t kMaxDocumentBytes = 128 * 1024 * 1024;  ///< of all keys and bodies
 constexpr size_t kMaxConflicts = 256;
 constexpr size_t kDocBuckets = 256;
+/// The year 2100. No host's clock is believed beyond it, and no stamp from beyond is taken in.
+constexpr Stamp kLatestStamp{(4'102'444'800'000 - 1'577'836'800'000ULL) << 16};
 
 enum class ConflictReason : uint8_t {
   kConcurrentEdit,    ///< edited on both sides
-  kFarFuture,         ///< stamped further ahead of this host's clock than allowed; not applied
+  kFarFuture,         ///< stamped after kLatestStamp; not applied
   kOlderThanHorizon,  ///< from before the purged deletes, and unknown here; not applied
   kHistoryTooOld,     ///< replaced by a version that no longer knows whether it descends from it
 };
@@ -95,11 +97,12 @@ enum class DocSource : uint8_t {
 
 struct DocStoreConfig {
   uint64_t digest_seed = 0;  ///< equal on all nodes of a cluster, secret to others
-  std::chrono::milliseconds max_future = std::chrono::seconds(10);
   std::chrono::milliseconds tombstone_age = std::chrono::hours(30 * 24);
 };
 
 /// The replicated documents: a pure, commutative, idempotent merge, last writer by DocVersion.
+/// What is taken in does not hang on this host's clock: whoever's is wrong, all hold the same. A
+/// clock ahead draws everybody's stamps ahead, which still grow with each edit.
 /// Two stores that took in the same documents in any order are equal and have equal roots; equal
 /// roots mean equal stores but for a chance of 2^-64.
 class DocStore {
@@ -122,19 +125,11 @@ class DocStore {
   MergeOutcome merge(Document document, Now now, DocEffects& out,
                      DocSource source = DocSource::kRumor);
 
-  /// Gives documents that stand in the far future of a clock that was put right a present stamp.
-  /// Call at start and whenever the host's clock was set back.
-  void restamp_future(Now now, const NodeId& author, DocEffects& out);
-
-  /// Merges once more what was set aside as from the far future and is not any more. Call only when
-  /// this host's clock was found to be behind and was put right; never because time went by.
-  void retry_set_aside(Now now, DocEffects& out);
-
   /// Forgets tombstones older than the configured age and moves the horizon past them. Cheap; call
   /// every few minutes.
   void purge(Now now, DocEffects& out);
-  /// Takes over a peer's horizon, unless it is in this host's future. Only at the end of a complete
-  /// sync with that peer: SyncSink::raise_horizon.
+  /// Takes over a peer's horizon, unless it is after all that is known here. Only at the end of a
+  /// complete sync with that peer: SyncSink::raise_horizon.
   void raise_horizon(Stamp horizon, Now now, DocEffects& out);
   /// Moves a live document no later than `horizon` to the conflicts: a peer with that horizon,
   /// which is no earlier than ours, lacks it, so it was deleted there. Does nothing for a horizon
@@ -182,7 +177,6 @@ class DocStore {
   /// Adds a document to the digests and the size, or takes it off.
   void digest(const Document& document, bool add);
   [[nodiscard]] bool fits(const Document& document) const;
-  bool far_future(Stamp stamp, Now now) const;
   bool add_conflict(Conflict conflict, DocEffects& out);
   void settle(uint64_t conflict_id, DocEffects& out);
   void settle_equal(const Document& document, DocEffects& out);

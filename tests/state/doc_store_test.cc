@@ -212,36 +212,37 @@ TEST_CASE("doc store: a version that descends by more edits than are remembered 
   CHECK(a.find("service/web")->ancestors.size() == kMaxAncestors);
 }
 
-TEST_CASE("doc store: what comes from the far future is set aside, and time does not apply it") {
+TEST_CASE("doc store: a clock that is ahead or behind changes what is stamped, not who agrees") {
   DocStore ahead = make();
-  DocStore store = make();
-  put(store, "service/web", "now", 0, 1);
-  const Document future = put(ahead, "service/web", "future", 60'000, 2);
-  CHECK(merge(store, future, 0) == MergeOutcome::kSetAside);
-  CHECK(merge(store, future, 100'000) == MergeOutcome::kKnown);
-  CHECK_FALSE(store.wants("service/web", future.version));
-  CHECK(store.find("service/web")->body == "now");
-  CHECK(put(store, "service/web", "next", 1, 1).version.stamp.wall() == WallTime{kStart + 1});
-  const Document near = put(ahead, "service/db", "near", 9'000, 2);
-  CHECK(near.version.stamp > future.version.stamp);  // its clock is stuck ahead
-  DocEffects out;
-  ahead.restamp_future(at(10), node(2), out);
-  CHECK(ahead.find("service/db")->version.stamp.wall() <= WallTime{kStart + 20});
-  CHECK(merge(store, *ahead.find("service/db"), 10) == MergeOutcome::kApplied);
-  CHECK(out.batch.documents.size() == 2);
+  DocStore right = make();
+  DocStore behind = make();
+  const Document tomorrow = put(ahead, "service/web", "tomorrow", kDay, 2);
+  const Document present = put(right, "service/db", "now", 0, 1);
+  const Document past = put(behind, "service/old", "1970", -kStart, 3);
+  for (DocStore* store : {&ahead, &right, &behind})
+    for (const Document* document : {&tomorrow, &present, &past}) merge(*store, *document, 0);
+  CHECK(equal(ahead, right));
+  CHECK(equal(right, behind));
+  // Whoever edits next is later, whatever its clock says.
+  const Document next = put(behind, "service/web", "after it", -kStart, 3);
+  CHECK(merge(right, next, 0) == MergeOutcome::kApplied);
+  CHECK(merge(ahead, next, kDay) == MergeOutcome::kApplied);
+  CHECK(ahead.root() == right.root());
+  CHECK(right.conflicts().empty());
 }
 
-TEST_CASE(
-    "doc store: what was set aside because this clock was behind is merged once it is right") {
+TEST_CASE("doc store: a clock beyond 2100 is not believed, a stamp from there is set aside") {
+  DocStore mad = make();
   DocStore store = make();
-  DocStore right = make();
-  const Document document = put(right, "service/web", "x", 0, 1);
-  CHECK(merge(store, document, -3'600'000) == MergeOutcome::kSetAside);
-  DocEffects out;
-  store.retry_set_aside(at(0), out);
-  CHECK(store.find("service/web") != nullptr);
-  CHECK(store.conflicts().empty());
-  CHECK(store.root() == right.root());
+  constexpr int64_t kCentury = 100 * 365 * kDay;
+  CHECK(put(mad, "service/web", "x", kCentury, 2).version.stamp < kLatestStamp);
+  Document forged = put(mad, "service/db", "y", 0, 2);
+  forged.version.stamp = Stamp{kLatestStamp.value + 1};
+  forged.version.content_hash = content_hash_of(forged);
+  CHECK(merge(store, forged, kCentury) == MergeOutcome::kSetAside);
+  CHECK(store.find("service/db") == nullptr);
+  REQUIRE(store.conflicts().size() == 1);
+  CHECK(store.conflicts()[0]->reason == ConflictReason::kFarFuture);
 }
 
 TEST_CASE("doc store: a delete stays deleted, and is forgotten after its age with a horizon") {
