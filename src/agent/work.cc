@@ -119,7 +119,9 @@ Situation Work::situation(const Catalog& catalog, Epoch epoch) const {
   for (const Move& move : moves_)
     if (const auto at = out.slots.find(move.slot); at != out.slots.end())
       at->second.move_to = move.to;
-  // A global slot of this node that is not asked for any more: drained, or it does not fit.
+  // A global slot of this node that is not asked for any more: drained, or it does not fit. A node
+  // that is not enrolled, or not any more, enrols first and is judged then.
+  if (!liveness_.contains(self_)) return out;
   for (const auto& [name, doc] : out.services) {
     if (doc->spec.mode != ServiceMode::kGlobal) continue;
     const SlotKey slot{name, 0, self_};

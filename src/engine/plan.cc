@@ -29,7 +29,7 @@ class Planner {
     }
     if (view_.paused) return {};  // row 0
     stop_unwanted();
-    if (!service_ || !wants(*service_, view_.slot) || view_.facts.evicted) return finish();
+    if (!wanted_here()) return finish();
     for (const PeerCopy& peer : view_.peers)
       if (!peer.hidden && peer.record->service_id == service_->id && present(*peer.record))
         peers_.push_back(peer);
@@ -52,10 +52,16 @@ class Planner {
     if (own.record->desired == TaskState::kRunning) add(ActionKind::kStop, row, own.record->id);
   }
 
+  // A global slot of another node: this host's own, from before it lost its identity.
+  bool wanted_here() const {
+    const bool of_another = !view_.slot.node.none() && view_.slot.node != view_.self;
+    return service_ && wants(*service_, view_.slot) && !view_.facts.evicted && !of_another;
+  }
+
   // Row 7. A copy of another service that had the same name is nobody's as well.
   void stop_unwanted() {
     if (!view_.synced) return;
-    const bool wanted = service_ && wants(*service_, view_.slot) && !view_.facts.evicted;
+    const bool wanted = wanted_here();
     for (const OwnCopy& own : view_.own)
       if (!wanted || own.record->service_id != service_->id) stop(own, 7);
   }

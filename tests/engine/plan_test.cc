@@ -278,6 +278,20 @@ TEST_CASE("row 7: what is removed, scaled away or evicted stops, once synced") {
   CHECK(scene.nothing());
 }
 
+TEST_CASE("row 7: a global copy of an identity that this host had before stops") {
+  Scene scene;
+  NodeId before;
+  before.key[0] = 77;
+  scene.service.spec.mode = ServiceMode::kGlobal;
+  scene.view.slot = {scene.service.name, 0, before};
+  TaskRecord& mine = scene.copy(5, 1);
+  mine.slot = scene.view.slot;
+  CHECK(scene.only(ActionKind::kStop, 7));
+  scene.view.slot.node = scene.view.self;
+  mine.slot = scene.view.slot;
+  CHECK(scene.nothing());
+}
+
 TEST_CASE("update: an open generation replaces, a closed one waits") {
   Scene scene;
   TaskRecord& mine = scene.copy(5, 1);
