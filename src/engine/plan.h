@@ -24,8 +24,8 @@ struct SlotFacts {
   NodeId move_to;  ///< a move allowed now (rebalance, handback, drain) goes there; none: no move
   std::optional<uint32_t> place;  ///< mine in the walk: 0 the target, 1 the next that could run it
   bool pinned = false;            ///< no row 2: it waits for its node
-  bool all_refused = false;       ///< every eligible node refused: `target` retries with back-off
-  bool evicted = false;           ///< global slots: this node is drained or does not fit any more
+  bool all_refused = false;  ///< every eligible node refused: each is free again after its back-off
+  bool evicted = false;      ///< global slots: this node is drained or does not fit any more
 };
 
 /// A task record of another node, or of an earlier life of this one (hidden then).

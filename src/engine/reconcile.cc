@@ -185,10 +185,7 @@ SlotView Reconciler::view_of(const SlotKey& slot, LocalSlot& local, Instant now)
 bool Reconciler::can_start(const SlotView& view, LocalSlot& local, Instant now) {
   if (!engine_up_ || !listed_ || leaving_ || view.service == nullptr) return false;
   if (now < local.not_before || index_.size() >= kMaxLocalTasks) return false;
-  if (local.refused) {
-    const bool asked_again = view.facts.all_refused && view.facts.target == self_;
-    if (!asked_again || now < local.retry_at) return false;
-  }
+  if (local.refused) return false;
   return !is_finished(view, local);
 }
 
@@ -304,7 +301,15 @@ void Reconciler::drop_stale_refusal(const SlotKey& slot, LocalSlot& local, Now n
   const bool same = service && service->id == local.refused->service_id && wants(*service, slot) &&
                     (service->generation == local.refused->generation ||
                      !is_open(*service, slot, local, now.mono));
-  if (same) return;
+  if (same) {
+    // Where all refused, each comes into question again after its wait: what ailed one of them may
+    // have passed, while the first in the walk may never get well.
+    if (!facts_of(slot).all_refused || now.mono < local.retry_at) return;
+    out.unrefuse.push_back(slot);
+    local.refused.reset();
+    local.retry_at = kNever;
+    return;
+  }
   clear_refusal(slot, local, out);
   local.restarts = {};
   local.not_before = Instant::min();

@@ -27,7 +27,7 @@ struct SlotTarget {
   bool seated = false;  ///< a copy is on `target` now
   bool move = false;    ///< not seated on `target`, but present elsewhere: drained, or no longer
                         ///< allowed there. The source goes on until the target's copy is healthy
-  bool all_refused = false;  ///< every eligible node refused: `target` retries with back-off
+  bool all_refused = false;  ///< every eligible node refused: each is free again after its back-off
   Waiting waiting = Waiting::kNo;
   NodeId waits_for;  ///< kHomeAway, kManual
 };
