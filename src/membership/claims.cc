@@ -301,6 +301,16 @@ std::vector<MemberRumor> Swim::roster() const {
     rumors.push_back(member.alive);
     rumors.insert(rumors.end(), member.accusations.begin(), member.accusations.end());
   }
+  // One that was removed while it was away does not know why nobody takes its word: it hears here
+  // what it was held for, and comes back by a newer incarnation.
+  for (const auto& [id, incarnation] : forgotten_) {
+    MemberRumor verdict;
+    verdict.claim = Claim::kDead;
+    verdict.subject = id;
+    verdict.incarnation = incarnation;
+    verdict.accuser = table_.self();
+    rumors.push_back(verdict);
+  }
   return rumors;
 }
 

@@ -56,6 +56,9 @@ void Swim::refresh_alive(Member& me) {
 
 bool Swim::restore(const MemberRumor& alive, Instant now) {
   if (alive.subject.none() || alive.address.none()) return false;
+  if (const auto it = forgotten_.find(alive.subject);
+      it != forgotten_.end() && alive.incarnation <= it->second)
+    return false;
   Member member;
   member.id = alive.subject;
   member.name = alive.name;
