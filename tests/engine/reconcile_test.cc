@@ -236,6 +236,17 @@ TEST_CASE("row 8: three starts that fail refuse the slot, until the generation c
     CHECK(bench.effects.unrefuse.size() == 1);
     CHECK(bench.sent<StartTask>().size() == 1);
   }
+  SUBCASE("all refused, and another is the target: free again, and started once it is mine") {
+    bench.facts.all_refused = true;
+    bench.facts.target = NodeId{};
+    bench.update();
+    CHECK(bench.effects.unrefuse.size() == 1);
+    CHECK(bench.sent<StartTask>().empty());
+    bench.facts.all_refused = false;
+    bench.facts.target = Bench::me();
+    bench.update();
+    CHECK(bench.sent<StartTask>().size() == 1);
+  }
   SUBCASE("all refused: tried again after a wait, and refused after one failure") {
     bench.facts.all_refused = true;
     bench.update();

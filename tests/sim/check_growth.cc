@@ -15,6 +15,10 @@ class GrowthChecker final : public Checker {
     if (!at.agent_up()) return;
     const Node& node = at.node();
     Seen& seen = seen_[host];
+    if (seen.identity != at.identities()) {
+      seen = {};
+      seen.identity = at.identities();
+    }
     const Member& self = node.membership().self();
     if (self.epoch < seen.epoch) world.violated(at.name() + ": its epoch went back");
     if (self.incarnation < seen.incarnation)
@@ -49,6 +53,7 @@ class GrowthChecker final : public Checker {
 
  private:
   struct Seen {
+    size_t identity = 0;
     Epoch epoch = 0;
     Incarnation incarnation = 0;
     Epoch life = 0;

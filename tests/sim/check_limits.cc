@@ -28,7 +28,7 @@ class LimitChecker final : public Checker {
       if (node.documents().size() > kMaxDocuments ||
           node.documents().conflicts().size() > kMaxConflicts)
         world.violated(host.name() + " keeps too many documents");
-      if (node.membership().members().size() > world.size())
+      if (node.membership().members().size() > identities(world))
         world.violated(host.name() + " knows members that never were");
       if (node.reconciler().tasks().size() > kMaxLocalTasks)
         world.violated(host.name() + " has too many tasks");
@@ -41,6 +41,12 @@ class LimitChecker final : public Checker {
   }
 
  private:
+  static size_t identities(const World& world) {
+    size_t count = 0;
+    for (size_t i = 0; i < world.size(); ++i) count += world.host(i).identities();
+    return count;
+  }
+
   Instant next_ = Instant::min();
   std::map<size_t, uint64_t> wakeups_;
 };

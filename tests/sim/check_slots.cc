@@ -33,12 +33,16 @@ class SlotChecker final : public Checker {
   static void look(const World& world, const Node& node, std::set<std::string>& wrong) {
     const auto running = world.running();
     for (const auto& [name, doc] : node.catalog().services()) {
-      if (doc->spec.mode != ServiceMode::kReplicated || doc->spec.image.starts_with("missing"))
-        continue;
+      if (doc->spec.image.starts_with("missing")) continue;
+      if (doc->spec.mode == ServiceMode::kGlobal) look_at_global(world, node, name, wrong);
+      if (doc->spec.mode != ServiceMode::kReplicated) continue;
       for (uint32_t index = 1; index <= doc->spec.replicas; ++index) {
         const auto at = running.find(SlotKey{name, index, {}});
         const size_t copies = at == running.end() ? 0 : at->second.size();
-        if (copies != 1)
+        const auto home = doc->homes.find(index);
+        const bool home_away = doc->spec.failover == Failover::kPinned &&
+                               (home == doc->homes.end() || !lives(world, home->second));
+        if (copies != 1 && !(home_away && copies == 0))
           wrong.insert(name + "." + std::to_string(index) + " runs " + std::to_string(copies) +
                        " times");
       }
@@ -57,6 +61,28 @@ class SlotChecker final : public Checker {
           wrong.insert(what + " runs " + container->image + ", asked for is " +
                        at->second->spec.image);
       }
+    }
+  }
+
+  static bool lives(const World& world, const NodeId& node) {
+    const auto host = world.index_of(node);
+    return host && world.host(*host).agent_up();
+  }
+
+  // One on each host that may run something.
+  static void look_at_global(const World& world, const Node& node, const std::string& name,
+                             std::set<std::string>& wrong) {
+    for (const size_t i : world.live()) {
+      const auto entry = node.catalog().roster().find(world.host(i).id());
+      if (entry == node.catalog().roster().end()) continue;
+      const size_t wanted = entry->second.availability == Availability::kDrain ? 0 : 1;
+      size_t copies = 0;
+      for (const ContainerInfo* container : world.host(i).engine().running())
+        copies += container->slot.service == name ? 1 : 0;
+      const bool may_lack = entry->second.availability == Availability::kPause && copies == 0;
+      if (copies != wanted && !may_lack)
+        wrong.insert(name + " runs " + std::to_string(copies) + " times on " +
+                     world.host(i).name());
     }
   }
 

@@ -62,6 +62,13 @@ class StopChecker final : public Checker {
     if (doc.id != container.service_id || doc.generation != container.generation) return true;
     if (doc.spec.mode == ServiceMode::kReplicated && container.slot.index > doc.spec.replicas)
       return true;
+    if (!container.slot.node.none()) {  // of a global service
+      if (container.slot.node != at.id()) return true;
+      const auto entry = node.catalog().roster().find(at.id());
+      if (entry != node.catalog().roster().end() &&
+          entry->second.availability == Availability::kDrain)
+        return true;
+    }
     return doc.spec.image != container.image || node.leaving();
   }
 

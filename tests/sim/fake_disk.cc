@@ -40,6 +40,15 @@ void FakeDisk::crash() {
   waiting_.clear();
 }
 
+void FakeDisk::lose() {
+  ++life_;
+  waiting_.clear();
+  documents_.clear();
+  conflicts_.clear();
+  meta_.clear();
+  horizon_ = last_stamp_ = {};
+}
+
 void FakeDisk::apply(const StoreBatch& batch) {
   ++writes_;
   for (const StoreBatch::Row& row : batch.documents) documents_[row.key] = row.envelope;

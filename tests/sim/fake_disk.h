@@ -22,6 +22,8 @@ class FakeDisk {
   void write(Persist persist, Written written);
   /// The agent died: nobody waits any more. Each transaction under way came about, or not.
   void crash();
+  /// Nothing is left of what it held.
+  void lose();
   void set_full(bool full) { full_ = full; }
   [[nodiscard]] bool full() const { return full_; }
   void set_pace(Duration least, Duration spread) {

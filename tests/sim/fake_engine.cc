@@ -129,6 +129,12 @@ void FakeEngine::start(const StartTask& command) {
                       {},
                       {}});
     later(container.info.task_id, rest, [this](Container& ready) {
+      if (!start_fault_.empty()) {
+        const std::string id = ready.info.task_id;
+        containers_.erase(id);
+        tell(TaskFailed{id, TaskState::kStarting, start_fault_});
+        return;
+      }
       run_now(ready);
       tell(TaskProgress{ready.info.task_id,
                         TaskState::kRunning,

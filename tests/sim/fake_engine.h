@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
@@ -54,6 +55,8 @@ class FakeEngine {
   /// The container's process ends by itself.
   void exit(const std::string& task_id, int32_t code);
   void set_health(const std::string& task_id, Health health);
+  /// While it is not empty, each start fails with it after its container was created.
+  void set_start_fault(std::string error) { start_fault_ = std::move(error); }
   [[nodiscard]] EnginePace& pace() { return pace_; }
 
   [[nodiscard]] const std::map<std::string, Container>& containers() const { return containers_; }
@@ -85,6 +88,7 @@ class FakeEngine {
   uint64_t next_id_ = 1;
   uint64_t next_step_ = 1;
   uint64_t starts_ = 0;
+  std::string start_fault_;
 };
 
 }  // namespace kith::sim

@@ -101,6 +101,13 @@ void SimHost::boot() {
   up_ = true;
 }
 
+void SimHost::lose_disk() {
+  if (node_) return;
+  disk_.lose();
+  identity_ = identity_of(rng_);
+  ++identities_;
+}
+
 void SimHost::freeze() {
   if (node_ && !frozen_since_) frozen_since_ = queue_->now();
 }

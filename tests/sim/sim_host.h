@@ -64,6 +64,8 @@ class SimHost {
   [[nodiscard]] Clocks& clocks() { return clocks_; }
   [[nodiscard]] Now now() const { return clocks_.read(queue_->now()); }
   [[nodiscard]] Epoch epoch() const { return epoch_; }
+  /// How many it has had.
+  [[nodiscard]] size_t identities() const { return identities_; }
   /// By timers.
   [[nodiscard]] uint64_t wakeups() const { return wakeups_; }
 
@@ -78,6 +80,8 @@ class SimHost {
   /// The power goes, and comes back without the agent.
   void crash();
   void boot();
+  /// While the agent is away: what it kept is gone, its identity with it.
+  void lose_disk();
   /// SIGSTOP and, later, SIGCONT: what arrives waits.
   void freeze();
   void thaw();
@@ -108,6 +112,7 @@ class SimHost {
   Rng rng_;
   std::string name_;
   Identity identity_;
+  size_t identities_ = 1;
   FakeDisk disk_;
   FakeEngine engine_;
   Clocks clocks_;
