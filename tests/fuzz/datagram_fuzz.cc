@@ -18,6 +18,16 @@ const KeyRing& ring() {
   return keys;
 }
 
+/// A key that nothing here seals with: libFuzzer remembers what it sees compared, sealed bytes too.
+const KeyRing& unused_ring() {
+  static const KeyRing keys = [] {
+    ClusterKey key;
+    key.secret.fill(0x5a);
+    return KeyRing(key);
+  }();
+  return keys;
+}
+
 /// What decodes must encode to something that decodes to the same.
 void read_message(ByteView bytes) {
   const auto message = decode_message(bytes);
@@ -37,7 +47,7 @@ void read_rumor(ByteView bytes) {
 }
 
 void read_datagram(ByteView bytes) {
-  DatagramSealer receiver(kCluster, ring(), 2, 1);
+  DatagramSealer receiver(kCluster, unused_ring(), 2, 1);
   must(!receiver.open(bytes));
 }
 

@@ -53,7 +53,9 @@ def keep(program):
     shutil.rmtree(fewest, ignore_errors=True)
     fewest.mkdir(parents=True)
     folders = [str(fewest), str(found)] + ([str(kept)] if kept.is_dir() else [])
-    subprocess.run([str(program), "-merge=1", "-max_len=4096", *folders], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # By places reached, not by how often: else there are thousands.
+    subprocess.run([str(program), "-set_cover_merge=1", "-use_counters=0", "-max_len=4096", *folders],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir(parents=True)
     for number, path in enumerate(sorted(fewest.iterdir(), key=lambda p: (p.stat().st_size, p.name))):
