@@ -135,7 +135,9 @@ void Adversary::write(uint64_t stream, Bytes bytes) {
 
 bool Adversary::frame(uint64_t stream, uint8_t type, ByteView payload) {
   if (!established(stream)) return false;
-  Bytes plain(1, type);
+  Bytes plain;
+  plain.reserve(payload.size() + 1);
+  plain.push_back(type);
   plain.insert(plain.end(), payload.begin(), payload.end());
   auto sealed = streams_.at(stream).channel->seal(plain);
   if (!sealed) return false;

@@ -23,11 +23,14 @@ class MembershipChecker final : public Checker {
         gone_since_.erase(i);
       } else if (!host.agent_up() || host.frozen()) {
         live_since_.erase(i);
-        gone_since_.try_emplace(i, now);
+        // It may have lived between two looks, for long enough to be seen: then it is gone anew.
+        const auto [at, fresh] = gone_since_.try_emplace(i, now);
+        if (!fresh && last_start_[i] != host.epoch()) at->second = now;
       } else {
         gone_since_.erase(i);
         live_since_.try_emplace(i, now);
       }
+      last_start_[i] = host.epoch();
     }
     for (const auto& [i, since] : live_since_)
       for (size_t other = 0; other < world.size(); ++other)
@@ -54,6 +57,7 @@ class MembershipChecker final : public Checker {
 
   std::map<size_t, Instant> live_since_;
   std::map<size_t, Instant> gone_since_;
+  std::map<size_t, Epoch> last_start_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Once faults have ended, every slot that can be placed runs exactly once, of the service and the
 // image that is asked for.
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -42,7 +43,8 @@ class SlotChecker final : public Checker {
         const auto home = doc->homes.find(index);
         const bool home_away = doc->spec.failover == Failover::kPinned &&
                                (home == doc->homes.end() || !lives(world, home->second));
-        if (copies != 1 && !(home_away && copies == 0))
+        const bool waits = home_away || backs_off(world, SlotKey{name, index, {}});
+        if (copies != 1 && !(copies == 0 && waits))
           wrong.insert(name + "." + std::to_string(index) + " runs " + std::to_string(copies) +
                        " times");
       }
@@ -67,6 +69,22 @@ class SlotChecker final : public Checker {
   static bool lives(const World& world, const NodeId& node) {
     const auto host = world.index_of(node);
     return host && world.host(*host).agent_up();
+  }
+
+  /// It failed so often that its owner still waits before the next start, and not longer than it
+  /// should: 1 s from the second failure on, doubled with each, and a tenth more.
+  static bool backs_off(const World& world, const SlotKey& slot) {
+    for (const size_t i : world.live()) {
+      const SimHost& host = world.host(i);
+      for (const TaskRecord& task : host.node().reconciler().tasks()) {
+        if (task.slot != slot || !task.backing_off || task.failures < 2) continue;
+        Duration wait = kFirstBackOff;
+        for (uint32_t n = 2; n < task.failures && wait < kMaxBackOff; ++n) wait *= 2;
+        const auto ms = std::min(wait, kMaxBackOff) / std::chrono::milliseconds(1) * 11 / 10;
+        if (host.now().wall.ms - task.since.ms <= ms + 1'000) return true;
+      }
+    }
+    return false;
   }
 
   // One on each host that may run something.
