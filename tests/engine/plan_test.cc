@@ -98,6 +98,11 @@ TEST_CASE("row 1: the target starts what has no copy") {
     CHECK(scene.only(ActionKind::kStart, 1));
     CHECK(next_term(scene.view, {}) == 8);
   }
+  SUBCASE("a term at the end of its range stays there") {
+    scene.copy(6, UINT64_MAX);
+    scene.view.peers[0].hidden = true;
+    CHECK(next_term(scene.view, {}) == UINT64_MAX);
+  }
   SUBCASE("of a manual service the dead node's copy is waited for") {
     scene.service.spec.failover = Failover::kManual;
     CHECK(scene.only(ActionKind::kStart, 1));

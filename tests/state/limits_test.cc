@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+
 #include "base/rng.h"
 #include "state/sync.h"
 #include "state/wire.h"
@@ -41,7 +43,7 @@ Observed observed(uint8_t of, const std::string& rest, uint64_t sequence, size_t
 
 /// Something valid, of any shape, no deeper than `depth`.
 void random_object(msgpack::packer<msgpack::sbuffer>& to, Rng& rng, int depth) {
-  switch (rng.below(depth == 0 ? 7 : 9)) {
+  switch (rng.below(depth == 0 ? 8 : 10)) {
     case 0:
       to.pack(rng.next() >> rng.below(64));
       return;
@@ -49,7 +51,7 @@ void random_object(msgpack::packer<msgpack::sbuffer>& to, Rng& rng, int depth) {
       to.pack(-static_cast<int64_t>(rng.next() >> (1 + rng.below(63))));
       return;
     case 2:
-      to.pack(std::string(rng.below(400), 's'));
+      to.pack(std::string(rng.chance(1, 50) ? 66'000 : rng.below(400), 's'));
       return;
     case 3: {
       const std::string bytes(rng.below(400), 'b');
@@ -67,6 +69,13 @@ void random_object(msgpack::packer<msgpack::sbuffer>& to, Rng& rng, int depth) {
       rng.chance(1, 2) ? to.pack(true) : to.pack_nil();
       return;
     case 7: {
+      constexpr std::array<size_t, 8> kSizes = {1, 2, 4, 8, 16, 3, 300, 70'000};
+      const std::string bytes(kSizes[rng.below(kSizes.size())], 'e');
+      to.pack_ext(bytes.size(), static_cast<int8_t>(rng.next()));
+      to.pack_ext_body(bytes.data(), static_cast<uint32_t>(bytes.size()));
+      return;
+    }
+    case 8: {
       const auto count = static_cast<uint32_t>(rng.below(20));
       to.pack_array(count);
       for (uint32_t i = 0; i < count; ++i) random_object(to, rng, depth - 1);
