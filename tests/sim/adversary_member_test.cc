@@ -248,6 +248,8 @@ TEST_CASE("sim: datagrams in another's name, from the end of its sequence, silen
     }
     world.run_for(300ms);
   }
+  // It does harm: what the accused sends itself looks old from then on, and only its streams count.
+  CHECK(lies.node(0).status(world.host(0).now()).counters.at("datagrams_replayed") > 50);
   CHECK(lies.said_of_honest("dead") == 0);
   CHECK(world.runs_exactly("web", 8));
   lies.goes_on("more");
@@ -334,8 +336,11 @@ TEST_CASE("sim: a document under a key of another kind does not keep two nodes a
     document.version.content_hash = content_hash_of(document);
     lies.liar->say(0, {RecordRumor{key, encode(document)}});
   }
+  world.run_for(2s);
   within(world, 30s, "all agree", [&] { return lies.agree(); });
   for (size_t i = 0; i < lies.honest; ++i) {
+    CHECK(lies.node(i).documents().find(service_key("other")) != nullptr);  // kept, not believed
+    CHECK(lies.node(i).documents().find(roster_key(lies.liar->id())) != nullptr);
     CHECK(lies.node(i).catalog().services().size() == 1);
     CHECK_FALSE(lies.node(i).catalog().roster().contains(lies.liar->id()));
   }

@@ -140,6 +140,16 @@ TEST_CASE(
     }
     world->net().tap = nullptr;
     CHECK(sent > 1'500);
+    // It was all seen for what it is: what came again, and what was sealed for another.
+    uint64_t replayed = 0;
+    uint64_t unauthentic = 0;
+    for (size_t i = 0; i < 4; ++i) {
+      const auto counters = world->host(i).node().status(world->host(i).now()).counters;
+      replayed += counters.at("datagrams_replayed");
+      unauthentic += counters.at("datagrams_unauthentic");
+    }
+    CHECK(replayed > sent / 8);
+    CHECK(unauthentic > sent / 4);
     CHECK(wire.datagrams_heard == 0);
     CHECK(world->count("suspect") == 0);
     CHECK(world->runs_exactly("web", 8));
