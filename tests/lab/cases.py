@@ -62,6 +62,23 @@ def wait_each_once(lab, service, count, timeout, hosts=None):
     return time.monotonic() - begun
 
 
+def wait_settled(lab, service, count, timeout):
+    """Until the copies are spread evenly, each slot once, and nothing has moved for two seconds.
+
+    A copy of work that is handed back runs beside the one it takes over from for a moment: while anything
+    is on the move, a slot with two copies is no fault.
+    """
+    def settled():
+        for _ in range(10):
+            counts = [host.engine.running(service) for host in lab]
+            if max(counts) - min(counts) > 1 or not each_once(lab, service, count):
+                return False
+            time.sleep(0.2)
+        return True
+
+    wait_for(settled, timeout, f"{service} even and at rest")
+
+
 def containers(lab, service, hosts=None):
     """{container id: when it started}."""
     return {container["Id"]: host.engine.get(f"/containers/{container['Id']}/json")["State"]["StartedAt"]

@@ -1,8 +1,6 @@
 """The engine restarts, or goes away, under a living agent."""
 
-import time
-
-from cases import case, create, each_once, slots, wait_each_once
+from cases import case, create, wait_each_once, wait_settled
 from lab import wait_for
 
 
@@ -14,8 +12,7 @@ def docker_restarts_and_its_work_is_back_at_once(lab):
         lab["h2"].restart_docker(kill)
         took = wait_each_once(lab, "web", 6, 5)
         print(f"        {'kill -9' if kill else 'stop'} and start: {took:.2f} s", flush=True)
-        time.sleep(3)
-        assert each_once(lab, "web", 6), slots(lab, "web")
+        wait_settled(lab, "web", 6, 30)
 
 
 @case(hosts=3)

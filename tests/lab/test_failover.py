@@ -5,7 +5,7 @@ How long it takes is printed here and measured by `./run bench failover`.
 
 import time
 
-from cases import Watch, case, create, each_once, slots, wait_each_once
+from cases import Watch, case, create, each_once, slots, wait_each_once, wait_settled
 from lab import wait_for
 
 REPLICAS = 10
@@ -45,18 +45,10 @@ def a_healed_host_ends_its_surplus_and_gets_work_back(lab):
     victim = next(host.name for host in lab.others("h1") if host.engine.running("web"))
     cut_and_count(lab, victim)
 
-    def settled():
-        for _ in range(10):
-            counts = [host.engine.running("web") for host in lab]
-            if not lab[victim].engine.running("web") or max(counts) - min(counts) > 1 or not each_once(lab, "web", REPLICAS):
-                return False
-            time.sleep(0.2)
-        return True
-
     with Watch(lab, "web") as watch:
         lab.heal(victim)
         surplus = lab.wait_running("web", REPLICAS, 15)
-        wait_for(settled, 60, "work handed back, and nothing on the move")
+        wait_settled(lab, "web", REPLICAS, 60)
     spread = [host.engine.running("web") for host in lab]
     print(f"        surplus gone in {surplus:.2f} s; spread {spread}; fewest running {watch.least()} of {len(watch.samples)} samples", flush=True)
     assert watch.least() >= REPLICAS, watch.samples
