@@ -83,7 +83,8 @@ class Rebalancer {
         assignment_(assignment),
         eligibility_(view),
         index_(view),
-        use_(assignment.use) {
+        use_(assignment.use),
+        steady_(view.nodes.size(), 0) {
     for (NodeUse& use : use_) use.slots = 0;
     for (const ServiceDoc& doc : view.services) stand(doc);
   }
@@ -93,8 +94,12 @@ class Rebalancer {
 
  private:
   void stand(const ServiceDoc& doc);
-  std::optional<uint32_t> stand_slot(Standing& standing, const SlotTarget& target,
-                                     std::vector<Seat>::const_iterator& next);
+  struct Stood {
+    std::optional<uint32_t> where;
+    bool healthy = false;  // some copy of it is
+  };
+  Stood stand_slot(Standing& standing, const SlotTarget& target,
+                   std::vector<Seat>::const_iterator& next);
   void count(const Standing& standing);
   PreferenceTree tree_of(const Standing& standing, const Candidates& candidates) const;
   void look(size_t service, std::optional<Choice>& best);
@@ -109,7 +114,7 @@ class Rebalancer {
   uint64_t weight(uint32_t node) const { return weight_of(view_.nodes[node]); }
   bool load_allows(uint32_t from, uint32_t to) const {
     return (Wide{use_[to].slots} + 1) * weight(from) + weight(to) <=
-           Wide{use_[from].slots} * weight(to);
+           Wide{steady_[from]} * weight(to);
   }
 
   const PlacementView& view_;
@@ -117,6 +122,9 @@ class Rebalancer {
   Eligibility eligibility_;
   NodeIndex index_;
   std::vector<NodeUse> use_;  // `slots` counts copies where they are or move to
+  // Of these, the ones with a healthy copy. A node gives up slots by this count and takes them by
+  // the other, so that work which does not come up drives away nothing that runs.
+  std::vector<uint64_t> steady_;
   std::vector<Standing> standings_;
   std::vector<uint32_t> counts_;    // of one service, by node
   std::vector<uint32_t> by_gain_;   // all nodes, the one that takes a slot most lightly first
@@ -139,16 +147,19 @@ void Rebalancer::stand(const ServiceDoc& doc) {
   auto next = std::lower_bound(view_.seats.begin(), view_.seats.end(), doc.name, older);
   standing.where.reserve(at->second.slots.size());
   for (const SlotTarget& target : at->second.slots) {
-    standing.where.push_back(stand_slot(standing, target, next));
-    if (standing.where.back()) use_[*standing.where.back()].slots += 1;
+    const Stood stood = stand_slot(standing, target, next);
+    standing.where.push_back(stood.where);
+    if (!stood.where) continue;
+    use_[*stood.where].slots += 1;
+    steady_[*stood.where] += stood.healthy ? 1 : 0;
   }
   standings_.push_back(std::move(standing));
 }
 
 /// Where a slot counts. A slot that lacks a healthy copy, or has more than one, or is not of the
 /// current generation, keeps its whole service from moving.
-std::optional<uint32_t> Rebalancer::stand_slot(Standing& standing, const SlotTarget& target,
-                                               std::vector<Seat>::const_iterator& next) {
+Rebalancer::Stood Rebalancer::stand_slot(Standing& standing, const SlotTarget& target,
+                                         std::vector<Seat>::const_iterator& next) {
   std::vector<const Seat*> seats;
   while (next != view_.seats.end() && next->slot < target.slot) ++next;
   for (; next != view_.seats.end() && next->slot == target.slot; ++next) {
@@ -162,6 +173,8 @@ std::optional<uint32_t> Rebalancer::stand_slot(Standing& standing, const SlotTar
   const bool settled = seats.size() == 1 && seats[0]->healthy && target.seated &&
                        seats[0]->generation == standing.doc->generation;
   if (!settled) standing.movable = false;
+  const bool healthy =
+      std::any_of(seats.begin(), seats.end(), [](const Seat* seat) { return seat->healthy; });
   const Seat* moving = nullptr;
   for (const Seat* seat : seats)
     if (seat->moving && !settled &&
@@ -170,9 +183,9 @@ std::optional<uint32_t> Rebalancer::stand_slot(Standing& standing, const SlotTar
       moving = seat;
   if (moving != nullptr) {
     ++standing.under_way;
-    return index_.find(moving->node);
+    return {index_.find(moving->node), healthy};
   }
-  return target.target.none() ? std::nullopt : index_.find(target.target);
+  return {target.target.none() ? std::nullopt : index_.find(target.target), healthy};
 }
 
 void Rebalancer::count(const Standing& standing) {
@@ -289,7 +302,7 @@ std::optional<Choice> Rebalancer::best_between(size_t service, const std::vector
                                                int64_t violated) {
   const auto source_order = [&](uint32_t a, uint32_t b) {  // < 0: b is the better source
     if (counts_[a] != counts_[b]) return counts_[a] < counts_[b] ? -1 : 1;
-    return compare(given_up(use_[a].slots, weight(a)), given_up(use_[b].slots, weight(b)));
+    return compare(given_up(steady_[a], weight(a)), given_up(steady_[b], weight(b)));
   };
   const auto target_order = [&](uint32_t a, uint32_t b) {  // < 0: a is the better target
     if (counts_[a] != counts_[b]) return counts_[a] < counts_[b] ? -1 : 1;
@@ -305,21 +318,24 @@ std::optional<Choice> Rebalancer::best_between(size_t service, const std::vector
   if (violated == 0 && spread == 0 && !load_allows(from, to)) {
     // With unequal weights the pair of least load sums need not be the one that the bar on small
     // gains lets through: look for the pair furthest apart.
-    const auto apart = [&](uint32_t node, int change) {
-      return Fraction{static_cast<SignedWide>(use_[node].slots) + change,
+    const auto left = [&](uint32_t node) {
+      return Fraction{static_cast<SignedWide>(steady_[node]) - 1,
+                      static_cast<SignedWide>(weight(node))};
+    };
+    const auto reached = [&](uint32_t node) {
+      return Fraction{static_cast<SignedWide>(use_[node].slots) + 1,
                       static_cast<SignedWide>(weight(node))};
     };
     for (const uint32_t node : sources)
-      if (counts_[node] == counts_[from] && compare(apart(node, -1), apart(from, -1)) > 0)
-        from = node;
+      if (counts_[node] == counts_[from] && compare(left(node), left(from)) > 0) from = node;
     for (const uint32_t node : targets)
-      if (counts_[node] == counts_[to] && compare(apart(node, 1), apart(to, 1)) < 0) to = node;
+      if (counts_[node] == counts_[to] && compare(reached(node), reached(to)) < 0) to = node;
     if (!load_allows(from, to)) return std::nullopt;
   }
   Choice choice;
   choice.gain = {
       violated, spread,
-      minus(given_up(use_[from].slots, weight(from)), taken_on(use_[to].slots, weight(to)))};
+      minus(given_up(steady_[from], weight(from)), taken_on(use_[to].slots, weight(to)))};
   choice.service = service;
   choice.to = to;
   const Standing& standing = standings_[service];
@@ -362,6 +378,8 @@ std::vector<Move> Rebalancer::moves(const RebalanceLimits& limits) {
     standing.where[best->slot] = best->to;
     use_[best->from].slots -= 1;
     use_[best->to].slots += 1;
+    steady_[best->from] -= 1;
+    steady_[best->to] += 1;
     charge(use_[best->to], Demand(standing.doc->spec), slot);
     ++standing.under_way;
     ++under_way;

@@ -48,6 +48,7 @@ class Naive {
       for (const SlotTarget& slot : service.slots)
         if (!slot.target.none()) {
           ++load_[slot.target];
+          if (slot.seated) ++steady_[slot.target];  // here all copies are healthy
           ++counts_[name][slot.target];
         }
   }
@@ -143,7 +144,7 @@ class Naive {
     }
     ++counts[to.id];
     out.violated = before - static_cast<int64_t>(violated(doc, counts));
-    const double load_a = static_cast<double>(at(load_, from));
+    const double load_a = static_cast<double>(at(steady_, from));
     const double load_b = static_cast<double>(at(load_, to.id));
     const double weight_a = view_.nodes[*find_node(view_, from)].weight;
     const double weight_b = to.weight;
@@ -159,6 +160,7 @@ class Naive {
   const PlacementView& view_;
   const Assignment& assignment_;
   std::map<NodeId, uint64_t> load_;
+  std::map<NodeId, uint64_t> steady_;
   std::map<std::string, std::map<NodeId, uint64_t>> counts_;
 };
 
@@ -361,6 +363,24 @@ TEST_CASE("rebalance: one broken service does not keep another from moving") {
   const auto moves = rebalance(view, assign(view));
   REQUIRE(moves.size() == 1);
   CHECK(moves[0].slot.service == "good");
+}
+
+TEST_CASE("rebalance: work that does not come up drives away nothing that runs") {
+  PlacementView view = cluster(3);
+  const ServiceDoc web = service("web", 4);
+  const ServiceDoc broken = service("broken", 1);
+  view.services = {web, broken};
+  for (uint32_t index = 1; index <= 4; ++index)
+    view.seats.push_back(seat(web, index, index == 4 ? 1 : index));
+  Seat failing = seat(broken, 1, 1);
+  failing.healthy = false;
+  view.seats.push_back(failing);
+  put_in_order(view);
+  CHECK(rebalance(view, assign(view)).empty());
+  for (Seat& copy : view.seats) copy.healthy = true;  // now it is load like any other
+  const auto moves = rebalance(view, assign(view), {1, 1});
+  REQUIRE(moves.size() == 1);
+  CHECK(moves[0].from == node_id(1));
 }
 
 TEST_CASE("rebalance: for load alone, by weight") {
