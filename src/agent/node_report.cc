@@ -159,7 +159,7 @@ std::vector<TaskRecord> Node::tasks() const {
       });
       if (ended) continue;
       std::string error;
-      if (slot.target.none()) {
+      if (slot.target.none() || slot.all_refused) {
         if (const auto why =
                 kith::explain(work_.view(), work_.ring(), work_.assignment(), slot.slot))
           error = why->error;

@@ -209,6 +209,11 @@ std::string Explainer::verdict(const SlotExplanation& so_far) const {
 }
 
 std::string Explainer::error(const std::map<std::string, size_t>& reasons) const {
+  if (slot_.all_refused) {
+    const Refusal* refused = refusal(view_, doc_, slot_.slot, slot_.target);
+    return "every node refused, tried again with back-off" +
+           (refused == nullptr ? "" : ": " + refused->reason);
+  }
   if (!slot_.target.none()) return "";
   if (slot_.waiting == Waiting::kHomeAway || slot_.waiting == Waiting::kManual) {
     const auto node = find_node(view_, slot_.waits_for);

@@ -24,7 +24,7 @@ struct SlotExplanation {
   std::vector<Seat> seats;        ///< every known copy, highest rank first
   std::vector<NodeVerdict> walk;  ///< every node of the roster, in the order of the walk
   std::string verdict;            ///< one line: where it runs or should run, and why
-  std::string error;              ///< empty if it has a target; else for the ERROR column:
+  std::string error;              ///< empty if nothing keeps it waiting; else for the ERROR column:
                                   ///< `no suitable node (2 nodes: constraint ...; 1 node: ...)`
 };
 

@@ -8,7 +8,7 @@ import shutil
 import socket
 import time
 
-from cases import case, create, down, views_agree, wait_each_once
+from cases import case, containers, create, down, views_agree, wait_each_once
 from host import kith_binary
 from lab import wait_for
 
@@ -159,6 +159,13 @@ def an_unknown_image_fails_alone(lab):
         return "nowhere.invalid" in out and out
 
     wait_for(said, 30, "the registry's words")
+    settled = containers(lab, "web")
+
+    def waits():
+        return any(task["Status"]["State"] == "pending" and "every node refused" in task["Status"].get("Err", "") for task in lab["h3"].tasks("ghost"))
+
+    wait_for(waits, 30, "the reason why it waits")
+    assert containers(lab, "web") == settled, "what runs was moved for what does not"
     lab["h3"].kith_docker("service", "rm", "ghost")
     wait_for(lambda: all(host.services() == ["web"] for host in lab), 5)
 

@@ -54,7 +54,7 @@ TEST_CASE("explain: every node is listed with its reason") {
   SlotExplanation out = explained(view, {"web", 1, {}});
   CHECK(out.slot.all_refused);
   CHECK(out.verdict == "web.1 is tried again on n11: every node that could run it refused");
-  CHECK(out.error.empty());
+  CHECK(out.error == "every node refused, tried again with back-off: no such image: x");
 
   view.nodes[10].liveness = Liveness::kLeft;
   out = explained(view, {"web", 1, {}});
