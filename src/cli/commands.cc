@@ -95,8 +95,7 @@ int show_status(const AgentClient& agent, Format format) {
   print("Nodes:     " + text(*status, "nodes") + " (" + states + ")\n");
   print("Services:  " + text(*status, "services") + "\n");
   print("Health:    " + (health == "0" ? "well" : "slow (" + health + ")") + "\n");
-  print("Started:   " + text(*status, "started") + ", for the " + text(*status, "epoch") +
-        ". time\n");
+  print("Started:   " + text(*status, "started") + " (epoch " + text(*status, "epoch") + ")\n");
   print("Documents: root " + text(*status, "docs_root") + "\n");
   print("Version:   " + text(*status, "version") + "\n");
   for (const auto& [name, value] : (*status)["counters"].items())
