@@ -27,6 +27,7 @@ struct HttpCall::Impl : std::enable_shared_from_this<HttpCall::Impl> {
   HttpResponse response;
   bool finished = false;
   bool paused = false;
+  bool streaming = false;  // the head was told
 
   void start(Loop& loop);
   void on_connected(ByteStream connected);
@@ -34,6 +35,7 @@ struct HttpCall::Impl : std::enable_shared_from_this<HttpCall::Impl> {
   void on_body(ByteView piece);
   void on_end();
   void on_timeout();
+  void watch_silence();
   void finish(Status status);
   void stop();
   Error trouble(const std::string& what) const {
@@ -110,6 +112,8 @@ void HttpCall::Impl::on_data(ByteView received) {
         response.headers = parser->response().headers;
       } else {
         timer.stop();
+        streaming = true;
+        watch_silence();
         if (callbacks.on_head) callbacks.on_head(parser->response());
       }
     }
@@ -122,6 +126,7 @@ void HttpCall::Impl::on_data(ByteView received) {
 
 void HttpCall::Impl::on_body(ByteView piece) {
   if (!collects) {
+    watch_silence();
     if (callbacks.on_data) callbacks.on_data(piece);
     return;
   }
@@ -143,10 +148,16 @@ void HttpCall::Impl::on_end() {
   }
 }
 
+void HttpCall::Impl::watch_silence() {
+  if (streaming && !paused && limits.silence > Duration{}) timer.start(limits.silence);
+}
+
 void HttpCall::Impl::on_timeout() {
   const auto self = shared_from_this();
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(limits.timeout).count();
-  finish(fail(trouble("no answer within " + std::to_string(ms) + " ms")));
+  const Duration limit = streaming ? limits.silence : limits.timeout;
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(limit).count();
+  finish(fail(trouble(streaming ? "nothing more came for " + std::to_string(ms) + " ms"
+                                : "no answer within " + std::to_string(ms) + " ms")));
 }
 
 void HttpCall::Impl::stop() {
@@ -190,12 +201,14 @@ void HttpCall::cancel() {
 void HttpCall::pause() {
   if (!impl_ || impl_->finished) return;
   impl_->paused = true;
+  if (impl_->streaming) impl_->timer.stop();
   if (impl_->stream) impl_->stream.pause();
 }
 
 void HttpCall::resume() {
   if (!impl_ || impl_->finished) return;
   impl_->paused = false;
+  impl_->watch_silence();
   if (impl_->stream) impl_->stream.resume();
 }
 

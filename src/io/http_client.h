@@ -26,6 +26,9 @@ struct HttpLimits {
   Duration connect_timeout = std::chrono::seconds(5);
   /// Of `request`: until the answer is complete. Of `stream`: until its head is there.
   Duration timeout = std::chrono::seconds(30);
+  /// Of `stream`, once its head is there: between two pieces of its body; zero: no limit. It does
+  /// not run while the stream is paused.
+  Duration silence{};
   size_t max_body = 64u << 20;  ///< of `request` only
 };
 
@@ -65,7 +68,7 @@ class HttpClient {
 
   [[nodiscard]] HttpCall request(HttpRequest request, const HttpLimits& limits,
                                  std::function<void(Result<HttpResponse>)> done);
-  /// No limit of size or time once the head is there.
+  /// No limit of size once the head is there, nor of time but `silence`.
   [[nodiscard]] HttpCall stream(HttpRequest request, const HttpLimits& limits,
                                 StreamCallbacks callbacks);
   [[nodiscard]] const StreamAddress& address() const { return address_; }

@@ -1,5 +1,7 @@
 #include "io/http_client.h"
 
+#include <optional>
+
 #include "fixture.h"
 
 using namespace kith;
@@ -209,4 +211,27 @@ TEST_CASE("http client: a callback may destroy the call") {
                            .on_end = [&](Status) { FAIL("called after its end"); }});
   }
   CHECK(loop.run_until([&] { return !call; }, kPatience));
+}
+
+TEST_CASE("http client: a stream that falls silent ends, one that is paused does not") {
+  Loop loop;
+  const TempDir dir;
+  const auto at = StreamAddress::local(dir.path("a"));
+  ScriptedServer server(loop, at, "HTTP/1.1 200 OK\r\n\r\nfirst", false);
+  std::string heard;
+  std::optional<Status> ended;
+  HttpLimits limits;
+  limits.silence = milliseconds(300);
+  HttpClient client(loop, at);
+  HttpCall call = client.stream({}, limits,
+                                {.on_head = {},
+                                 .on_data = [&](ByteView bytes) { heard += as_text(bytes); },
+                                 .on_end = [&](Status status) { ended = std::move(status); }});
+  REQUIRE(loop.run_until([&] { return heard == "first"; }, kPatience));
+  call.pause();
+  CHECK_FALSE(loop.run_until([&] { return ended.has_value(); }, milliseconds(600)));
+  call.resume();
+  REQUIRE(loop.run_until([&] { return ended.has_value(); }, kPatience));
+  REQUIRE_FALSE(*ended);
+  CHECK(ended->error().message.find("nothing more came for 300 ms") != std::string::npos);
 }
