@@ -193,6 +193,7 @@ Result<ContainerSpec> container_spec(const StartTask& task) {
   ContainerSpec out;
   out.image = text(at(container, "Image"));
   if (out.image.empty()) return fail(ErrorCode::kInvalid, "the service's spec names no image");
+  out.registry_auth = text(at(spec, kRegistryAuthField.data()));
   out.pull_always = text(at(at(spec, "Labels"), kPullLabel.data())) == "always";
 
   const Templates templates(task, spec);

@@ -13,10 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int kNewestMinor = 45;  // of API 1.x that this was written against
-constexpr Duration kReachTime = std::chrono::seconds(5);
 constexpr Duration kWatchInterval = std::chrono::milliseconds(500);
-constexpr Duration kPulseInterval = std::chrono::seconds(10);
-constexpr Duration kPulseTime = std::chrono::seconds(8);  // a busy engine may be slow
 constexpr size_t kMaxAnswer = 64u << 20;
 
 int minor_of(const std::string& version) {
@@ -32,6 +29,12 @@ std::string string_at(const Json& object, const char* key) {
   return at != object.end() && at->is_string() ? at->get<std::string>() : "";
 }
 
+int32_t exit_code_of(const std::string& digits) {
+  int32_t code = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), code);
+  return code;
+}
+
 int64_t number_at(const Json& object, const char* key) {
   const auto at = object.find(key);
   return at != object.end() && at->is_number() ? at->get<int64_t>() : 0;
@@ -39,13 +42,17 @@ int64_t number_at(const Json& object, const char* key) {
 
 }  // namespace
 
-DockerHost::DockerHost(Loop& loop, std::string socket, OnEvent on_event)
+DockerHost::DockerHost(Loop& loop, std::string socket, OnEvent on_event,
+                       const DockerPatience& patience)
     : loop_(loop),
       client_(loop, StreamAddress::local(std::move(socket))),
+      patience_(patience),
       on_event_(std::move(on_event)),
+      pause_(patience.first_pause),
       retry_(loop, [this] { reach(); }),
       watch_(loop, [this] { watch_processes(); }),
-      pulse_(loop, [this] { check_pulse(); }) {}
+      pulse_(loop, [this] { check_pulse(); }),
+      second_look_(loop, [this] { list(); }) {}
 
 DockerHost::~DockerHost() {
   *here_ = false;
@@ -79,12 +86,12 @@ HttpCall DockerHost::ask(std::string method, std::string path, std::string body,
 // --- Reaching the engine -----------------------------------------------------------------------
 
 void DockerHost::reach() {
-  probe_ = ask("GET", "/_ping", "", kReachTime, [this](Result<HttpResponse> answer) {
+  probe_ = ask("GET", "/_ping", "", patience_.reach, [this](Result<HttpResponse> answer) {
     if (!answer) return lost(answer.error().message);
     if (answer->status != 200) return lost("/_ping: " + engine_words(*answer));
     const int minor = minor_of(answer->headers.get("Api-Version"));
     prefix_ = minor > 0 ? "/v1." + std::to_string(std::min(minor, kNewestMinor)) : "";
-    probe_ = ask("GET", "/info", "", kReachTime, [this](Result<HttpResponse> info) {
+    probe_ = ask("GET", "/info", "", patience_.reach, [this](Result<HttpResponse> info) {
       if (!info) return lost(info.error().message);
       if (info->status != 200) return lost("/info: " + engine_words(*info));
       take_info(info->body);
@@ -124,7 +131,7 @@ void DockerHost::follow_events(EngineUp up) {
   request.target = prefix_ + "/events?filters=" + percent_encode(filters);
   request.headers.add("Host", "docker");
   HttpLimits limits;
-  limits.timeout = kReachTime;
+  limits.timeout = patience_.reach;
   event_buffer_.clear();
   HttpClient::StreamCallbacks callbacks;
   callbacks.on_head = [this, up = std::move(up)](const HttpResponseHead& head) {
@@ -154,7 +161,7 @@ void DockerHost::follow_events(EngineUp up) {
 void DockerHost::come_up(const EngineUp& up) {
   up_ = true;
   watch_.stop();
-  pulse_.start_repeating(kPulseInterval);
+  pulse_.start_repeating(patience_.pulse_interval);
   tell(up);
   resume_stops();
 }
@@ -166,9 +173,10 @@ void DockerHost::stop_pulse() {
 
 // A frozen engine closes nothing: its event stream is just silent.
 void DockerHost::check_pulse() {
-  pulse_call_ = ask("GET", "/_ping", "", kPulseTime, [this](const Result<HttpResponse>& answer) {
-    if (!answer) lost(answer.error().message);
-  });
+  pulse_call_ =
+      ask("GET", "/_ping", "", patience_.pulse, [this](const Result<HttpResponse>& answer) {
+        if (!answer) lost(answer.error().message);
+      });
 }
 
 void DockerHost::lost(const std::string& reason) {
@@ -178,7 +186,7 @@ void DockerHost::lost(const std::string& reason) {
   listing_.reset();
   stop_pulse();
   retry_.start(pause_);
-  pause_ = std::min<Duration>(pause_ * 2, kLongestPause);
+  pause_ = std::min<Duration>(pause_ * 2, patience_.longest_pause);
   if (watch_.active()) return;
   alive_.assign(1, "");  // so that the first look tells
   watch_.start_repeating(kWatchInterval);
@@ -204,16 +212,19 @@ void DockerHost::event_line(std::string_view line) {
   const auto attributes = actor->find("Attributes");
   if (attributes == actor->end() || !attributes->is_object()) return;
   const std::string id = string_at(*attributes, kTaskLabel.data());
+  const std::string container = string_at(*actor, "ID");
+  const std::string action = string_at(event, "Action");
+  if (listing_ && action == "die")
+    listing_->ended[container] = exit_code_of(string_at(*attributes, "exitCode"));
+  if (listing_ && action == "destroy") listing_->removed.insert(container);
   const auto at = tasks_.find(id);
   if (at == tasks_.end()) return;
   Task& task = *at->second;
-  const std::string container = string_at(*actor, "ID");
   if (container != task.container) return;  // one before it
-  const std::string action = string_at(event, "Action");
   if (action == "oom") {
     task.out_of_memory = true;
   } else if (action == "die") {
-    on_end_of(task, container, string_at(*attributes, "exitCode"));
+    on_end_of(task, exit_code_of(string_at(*attributes, "exitCode")));
   } else if (action == "health_status: healthy" || action == "health_status: unhealthy") {
     const bool healthy = action.ends_with(" healthy");
     if (task.phase == Task::Phase::kStarting || task.phase == Task::Phase::kRunning)
@@ -224,10 +235,9 @@ void DockerHost::event_line(std::string_view line) {
   }
 }
 
-void DockerHost::on_end_of(Task& task, const std::string& container, std::string_view code) {
-  std::from_chars(code.data(), code.data() + code.size(), task.exit_code);
+void DockerHost::on_end_of(Task& task, int32_t exit_code) {
+  task.exit_code = exit_code;
   task.pid = 0;
-  if (listing_) listing_->ended[container] = task.exit_code;
   if (task.phase == Task::Phase::kStarting) {
     task.exited_early = true;
   } else if (task.phase == Task::Phase::kRunning) {

@@ -12,29 +12,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr Duration kAnswerTime = std::chrono::seconds(60);
-constexpr Duration kStartTime = std::chrono::minutes(2);  // it may mount what is far away
-constexpr Duration kPullHeadTime = std::chrono::minutes(5);
-constexpr Duration kStopSlack = std::chrono::seconds(20);
-constexpr Duration kFirstStopRetry = std::chrono::milliseconds(250);
-constexpr Duration kLongestStopRetry = std::chrono::seconds(30);
-constexpr size_t kMaxPullLine = 64 * 1024;
-
-std::string one_line(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  while (!text.empty() && text.back() == ' ') text.pop_back();
-  return text;
-}
-
-/// `name:tag` or `name@digest` as the two parts that a pull is asked for; no tag means `latest`.
-std::pair<std::string, std::string> image_parts(const std::string& image) {
-  if (image.find('@') != std::string::npos) return {image, ""};
-  const size_t slash = image.rfind('/');
-  const size_t colon = image.find(':', slash == std::string::npos ? 0 : slash);
-  if (colon == std::string::npos) return {image, "latest"};
-  return {image.substr(0, colon), image.substr(colon + 1)};
-}
-
 bool is_removed(const Result<HttpResponse>& answer) {
   return answer && (answer->status == 204 || answer->status == 404);
 }
@@ -60,6 +37,12 @@ uint64_t process_start_time(uint32_t pid) {
   uint64_t start = 0;
   fields >> start;
   return start;
+}
+
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
 }
 
 std::string engine_words(const HttpResponse& response) {
@@ -104,11 +87,15 @@ void DockerHost::begin(Task& task, StartTask start) {
     return;
   }
   task.spec = std::move(*spec);
-  tell(TaskProgress{task.id, TaskState::kPreparing, "preparing", {}, 0, Health::kNone, {}});
+  tell_preparing(task, "preparing");
   if (task.spec.pull_always)
     pull(task);
   else
     wait_for_place(task);
+}
+
+void DockerHost::tell_preparing(const Task& task, std::string message) {
+  tell(TaskProgress{task.id, TaskState::kPreparing, std::move(message), {}, 0, Health::kNone, {}});
 }
 
 void DockerHost::wait_for_place(Task& task) {
@@ -131,70 +118,6 @@ void DockerHost::start_waiting() {
   }
 }
 
-void DockerHost::pull(Task& task) {
-  task.phase = Task::Phase::kPulling;
-  task.container.clear();
-  start_waiting();
-  const auto [name, tag] = image_parts(task.spec.image);
-  HttpRequest request;
-  request.method = "POST";
-  request.target = prefix_ + "/images/create?fromImage=" + percent_encode(name) +
-                   (tag.empty() ? "" : "&tag=" + percent_encode(tag));
-  request.headers.add("Host", "docker");
-  HttpLimits limits;
-  limits.timeout = kPullHeadTime;
-  auto status = std::make_shared<int>(0);
-  HttpClient::StreamCallbacks callbacks;
-  callbacks.on_head = [status](const HttpResponseHead& head) { *status = head.status; };
-  callbacks.on_data = [this, &task](ByteView data) {
-    task.line += as_text(data);
-    size_t from = 0;
-    for (size_t end; (end = task.line.find('\n', from)) != std::string::npos; from = end + 1)
-      pull_line(task, std::string_view(task.line).substr(from, end - from));
-    task.line.erase(0, from);
-    if (task.line.size() > kMaxPullLine) task.line.clear();  // no progress, then
-  };
-  callbacks.on_end = [this, &task, status](const Status& ended) {
-    pull_line(task, task.line);
-    if (!ended) return failed(task, TaskState::kPreparing, ended.error().message);
-    if (*status != 200 && task.pull_error.empty())
-      task.pull_error = "pull: HTTP " + std::to_string(*status);
-    if (!task.pull_error.empty())
-      return failed(task, TaskState::kPreparing, std::string(task.pull_error));
-    task.image_pulled = true;
-    wait_for_place(task);
-  };
-  task.line.clear();
-  task.call = client_.stream(std::move(request), limits, std::move(callbacks));
-}
-
-void DockerHost::pull_line(Task& task, std::string_view line) {
-  const Json json = Json::parse(line, nullptr, false);
-  if (!json.is_object()) return;
-  for (const char* key : {"error", "message"})
-    if (json.contains(key) && json[key].is_string())
-      task.pull_error = one_line(json[key].get<std::string>());
-  if (!json.contains("id") || !json.contains("status")) return;
-  const std::string status = json["status"].is_string() ? json["status"].get<std::string>() : "";
-  const std::string id = json["id"].is_string() ? json["id"].get<std::string>() : "";
-  if (status == "Pulling fs layer")
-    task.layers[id] = false;
-  else if (status == "Pull complete" || status == "Already exists")
-    task.layers[id] = true;
-  const auto done = static_cast<size_t>(std::count_if(
-      task.layers.begin(), task.layers.end(), [](const auto& layer) { return layer.second; }));
-  if (task.layers.empty() || done == task.layers_told) return;
-  task.layers_told = done;
-  tell(TaskProgress{task.id,
-                    TaskState::kPreparing,
-                    "pulling " + task.spec.image + ", " + std::to_string(done) + " of " +
-                        std::to_string(task.layers.size()) + " layers",
-                    {},
-                    0,
-                    Health::kNone,
-                    {}});
-}
-
 // A create or start that was asked for is awaited even if a stop comes: the engine finishes it
 // whether anybody listens or not, and what it makes afterwards would stay.
 bool DockerHost::stop_instead(Task& task) {
@@ -206,7 +129,7 @@ bool DockerHost::stop_instead(Task& task) {
 void DockerHost::create(Task& task, bool retried) {
   task.container = container_name(task.start);
   const std::string path = "/containers/create?name=" + percent_encode(task.container);
-  task.call = ask("POST", path, task.spec.body, kAnswerTime,
+  task.call = ask("POST", path, task.spec.body, patience_.answer,
                   [this, &task, retried](Result<HttpResponse> answer) {
                     created(task, retried, std::move(answer));
                   });
@@ -219,7 +142,11 @@ void DockerHost::created(Task& task, bool retried, Result<HttpResponse> answer) 
       task.container = body["Id"].get<std::string>();
   }
   if (stop_instead(task)) return;
-  if (!answer) return failed(task, TaskState::kPreparing, answer.error().message);
+  if (!answer) {
+    looks_left_ = kLooksForLate;  // it may be made yet, when nobody waits for it any more
+    look_again();
+    return failed(task, TaskState::kPreparing, answer.error().message);
+  }
   if (answer->status == 201) return start_container(task);
   const std::string words = engine_words(*answer);
   if (answer->status == 404 && !task.image_pulled &&
@@ -227,7 +154,7 @@ void DockerHost::created(Task& task, bool retried, Result<HttpResponse> answer) 
     return pull(task);
   if (answer->status != 409 || retried) return failed(task, TaskState::kPreparing, words);
   // Left by a start that was cut off.
-  task.call = ask("DELETE", container_path(task.container) + "?force=1&v=1", "", kAnswerTime,
+  task.call = ask("DELETE", container_path(task.container) + "?force=1&v=1", "", patience_.answer,
                   [this, &task](const Result<HttpResponse>&) {
                     if (!stop_instead(task)) create(task, true);
                   });
@@ -236,7 +163,7 @@ void DockerHost::created(Task& task, bool retried, Result<HttpResponse> answer) 
 void DockerHost::start_container(Task& task) {
   tell(TaskProgress{
       task.id, TaskState::kStarting, "starting", task.container, 0, Health::kNone, {}});
-  task.call = ask("POST", container_path(task.container) + "/start", "", kStartTime,
+  task.call = ask("POST", container_path(task.container) + "/start", "", patience_.start,
                   [this, &task](Result<HttpResponse> answer) {
                     if (stop_instead(task)) return;
                     if (!answer) return failed(task, TaskState::kStarting, answer.error().message);
@@ -247,7 +174,7 @@ void DockerHost::start_container(Task& task) {
 }
 
 void DockerHost::inspect(Task& task) {
-  task.call = ask("GET", container_path(task.container) + "/json", "", kAnswerTime,
+  task.call = ask("GET", container_path(task.container) + "/json", "", patience_.answer,
                   [this, &task](Result<HttpResponse> answer) {
                     if (stop_instead(task)) return;
                     if (!answer) return failed(task, TaskState::kStarting, answer.error().message);
@@ -267,7 +194,10 @@ void DockerHost::started(Task& task, const std::string& inspected) {
     progress.ports = info->ports;
     task.pid = info->pid;
     task.process_start = process_start_time(info->pid);
-    if (listing_) listing_->found.insert_or_assign(info->container_id, std::move(*info));
+    if (listing_) {
+      listing_->started.insert(info->container_id);
+      listing_->found.insert_or_assign(info->container_id, std::move(*info));
+    }
   }
   tell(std::move(progress));
   if (task.exited_early) {
@@ -281,7 +211,7 @@ void DockerHost::started(Task& task, const std::string& inspected) {
 // Whatever was made of it goes first: nothing of a failed start is left behind.
 void DockerHost::failed(Task& task, TaskState phase, std::string error) {
   if (task.container.empty()) return give_up(task, phase, std::move(error), true);
-  task.call = ask("DELETE", container_path(task.container) + "?force=1&v=1", "", kAnswerTime,
+  task.call = ask("DELETE", container_path(task.container) + "?force=1&v=1", "", patience_.answer,
                   [this, &task, phase, error](const Result<HttpResponse>& answer) {
                     give_up(task, phase, error, is_removed(answer));
                   });
@@ -322,7 +252,7 @@ void DockerHost::begin_stop(Task& task, Duration grace) {
   if (ended || grace <= Duration::zero()) return remove(task);
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(grace).count();
   task.call = ask("POST", container_path(task.container) + "/stop?t=" + std::to_string(seconds), "",
-                  grace + kStopSlack, [this, &task](const Result<HttpResponse>&) {
+                  grace + patience_.stop_slack, [this, &task](const Result<HttpResponse>&) {
                     // Without the engine there is no killing it either.
                     if (up_)
                       remove(task);
@@ -332,7 +262,7 @@ void DockerHost::begin_stop(Task& task, Duration grace) {
 }
 
 void DockerHost::remove(Task& task) {
-  task.call = ask("DELETE", container_path(task.container) + "?force=1&v=1", "", kAnswerTime,
+  task.call = ask("DELETE", container_path(task.container) + "?force=1&v=1", "", patience_.answer,
                   [this, &task](const Result<HttpResponse>& answer) {
                     if (is_removed(answer))
                       gone(task.id);
@@ -343,7 +273,8 @@ void DockerHost::remove(Task& task) {
 
 // Until the engine does it; while there is none, its return is awaited.
 void DockerHost::retry_stop(Task& task) {
-  task.retry_pause = std::clamp<Duration>(task.retry_pause * 2, kFirstStopRetry, kLongestStopRetry);
+  task.retry_pause = std::clamp<Duration>(task.retry_pause * 2, patience_.first_stop_retry,
+                                          patience_.longest_stop_retry);
   if (up_) task.retry.start(task.retry_pause);
 }
 

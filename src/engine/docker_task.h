@@ -40,8 +40,8 @@ struct DockerHost::Task {
   // A pull.
   std::string line;
   std::string pull_error;
-  std::map<std::string, bool> layers;  ///< done or not
-  size_t layers_told = SIZE_MAX;
+  std::map<std::string, uint32_t> layers;  ///< percent done
+  Instant progress_told;
 };
 
 /// What happens while it is under way outdates what the engine has answered before.
@@ -49,8 +49,10 @@ struct DockerHost::Listing {
   std::deque<std::string> to_inspect;
   std::map<std::string, HttpCall> inspecting;
   std::map<std::string, ContainerInfo> found;  ///< by container id
+  std::set<std::string> vague;                 ///< of these, only what the list says is known
   std::map<std::string, int32_t> ended;        ///< containers and their exit codes
   std::set<std::string> removed;               ///< containers
+  std::set<std::string> started;               ///< containers, by this host: `found` is newer
   HttpCall call;
 };
 
@@ -58,6 +60,7 @@ struct DockerHost::Listing {
 [[nodiscard]] uint64_t process_start_time(uint32_t pid);
 /// What a container inspection says; kInvalid if it is not one of ours.
 [[nodiscard]] Result<ContainerInfo> container_info(const std::string& inspected);
+[[nodiscard]] std::string one_line(std::string text);
 /// The engine's own words in an error answer, on one line.
 [[nodiscard]] std::string engine_words(const HttpResponse& response);
 

@@ -72,10 +72,10 @@ inline std::string text_of(const HostEvent& event) {
 /// A DockerHost and all that it told, in order.
 class Watched {
  public:
-  Watched(Loop& loop, const std::string& socket)
-      : loop_(loop), host_(std::make_unique<DockerHost>(loop, socket, [this](const HostEvent& e) {
-          told.push_back(e);
-        })) {}
+  Watched(Loop& loop, const std::string& socket, const DockerPatience& patience = {})
+      : loop_(loop),
+        host_(std::make_unique<DockerHost>(
+            loop, socket, [this](const HostEvent& e) { told.push_back(e); }, patience)) {}
 
   void start() { host_->start(); }
   void run(HostCommand command) { host_->run(std::move(command)); }
