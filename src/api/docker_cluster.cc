@@ -6,6 +6,7 @@
 #include "api/json.h"
 #include "api/lookup.h"
 #include "api/names.h"
+#include "api/registry_auth.h"
 #include "api/service_validate.h"
 #include "api/service_view.h"
 
@@ -152,15 +153,19 @@ void DockerApi::create_service(const Call& call) {
         generated_name(static_cast<uint64_t>(read_now().wall.ms) + generated_names_++);
     auto checked = check_new_service(body, name);
     if (!checked) return reply(exchange, checked.error());
-    cluster_.create_service(std::move(checked->json), [this, exchange, name = checked->name](
-                                                          const Result<std::string>& id) {
-      if (id) return reply(exchange, 201, id_json(*id));
-      if (id.error().code != ErrorCode::kConflict) return reply(exchange, to_api_error(id.error()));
-      reply(exchange, {409,
-                       "rpc error: code = AlreadyExists desc = name conflicts with an "
-                       "existing object: service " +
-                           name + " already exists"});
-    });
+    const auto auth = registry_auth_in(exchange->request().headers.get("X-Registry-Auth"));
+    if (!auth) return reply(exchange, auth.error());
+    std::string spec = with_registry_auth(std::move(checked->json), *auth);
+    cluster_.create_service(
+        std::move(spec), [this, exchange, name = checked->name](const Result<std::string>& id) {
+          if (id) return reply(exchange, 201, id_json(*id));
+          if (id.error().code != ErrorCode::kConflict)
+            return reply(exchange, to_api_error(id.error()));
+          reply(exchange, {409,
+                           "rpc error: code = AlreadyExists desc = name conflicts with an "
+                           "existing object: service " +
+                               name + " already exists"});
+        });
   });
 }
 
@@ -173,13 +178,19 @@ void DockerApi::update_service(const Call& call, const ServiceEntry& service) {
   if (rollback && service.doc.previous_json.empty())
     return reply(call.exchange, {400, "rpc error: code = FailedPrecondition desc = service " +
                                           service.doc.id + " does not have a previous spec"});
-  collect(call, [this, exchange = call.exchange, doc = service.doc, index = *index,
-                 rollback](const std::string& body) {
+  const bool from_previous = call.query("registryAuthFrom") == "previous-spec";
+  collect(call, [this, exchange = call.exchange, doc = service.doc, index = *index, rollback,
+                 from_previous](const std::string& body) {
     std::string spec;
     if (!rollback) {
       auto checked = check_service_update(body, doc);
       if (!checked) return reply(exchange, checked.error());
-      spec = std::move(checked->json);
+      auto auth = registry_auth_in(exchange->request().headers.get("X-Registry-Auth"));
+      if (!auth) return reply(exchange, auth.error());
+      // Without new ones the old stay, those of which spec the client may say.
+      if (auth->empty())
+        *auth = registry_auth_of(from_previous ? doc.previous_json : doc.spec_json);
+      spec = with_registry_auth(std::move(checked->json), *auth);
     }
     cluster_.update_service(doc.id, index, std::move(spec), rollback,
                             [this, exchange](const Status& status) {

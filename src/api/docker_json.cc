@@ -1,4 +1,5 @@
 #include "api/docker_json.h"
+#include "api/registry_auth.h"
 
 #include <algorithm>
 
@@ -129,6 +130,7 @@ Json service_object(const ServiceEntry& service, std::span<const TaskRecord> tas
   out["CreatedAt"] = rfc3339(doc.created);
   out["UpdatedAt"] = rfc3339(doc.updated.ms == 0 ? doc.created : doc.updated);
   Json spec = object_of(doc.spec_json);
+  hide_registry_auth(spec);
   Json endpoint = {{"Spec", Json::object()}};
   if (const Json* asked = member(spec, "EndpointSpec"); asked != nullptr && asked->is_object())
     endpoint["Spec"] = *asked;
@@ -139,7 +141,10 @@ Json service_object(const ServiceEntry& service, std::span<const TaskRecord> tas
   }
   if (view.defaults) insert_defaults(spec);
   out["Spec"] = std::move(spec);
-  if (!doc.previous_json.empty()) out["PreviousSpec"] = object_of(doc.previous_json);
+  if (!doc.previous_json.empty()) {
+    out["PreviousSpec"] = object_of(doc.previous_json);
+    hide_registry_auth(out["PreviousSpec"]);
+  }
   out["Endpoint"] = std::move(endpoint);
   if (const auto report = update_report(doc, tasks, now)) {
     Json update = {{"State", report->state}, {"StartedAt", rfc3339(report->started)}};

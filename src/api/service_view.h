@@ -29,11 +29,11 @@ struct UpdateReport {
 /// what its own record says.
 [[nodiscard]] TaskState desired_state(const TaskRecord& task, const ServiceDoc* service);
 
-/// Gives `desired` shutdown to each copy on its way beside a healthy one of its slot and generation:
-/// two nodes that disagreed for a moment both began one, and this one gives way (row 3 of the
-/// plan). With `moves` also to one that is to take over in a planned move. For a client that waits
-/// until a service has converged: it takes the least advanced of the copies that are to run, and
-/// would report a failure.
+/// Gives `desired` shutdown to each copy on its way beside a healthy one of its slot and
+/// generation: two nodes that disagreed for a moment both began one, and this one gives way (row 3
+/// of the plan). With `moves` also to one that is to take over in a planned move. For a client that
+/// waits until a service has converged: it takes the least advanced of the copies that are to run,
+/// and would report a failure.
 void mark_surplus(std::vector<TaskRecord>& tasks, bool moves);
 
 /// `tasks` may hold other services' too.

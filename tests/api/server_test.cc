@@ -170,6 +170,53 @@ TEST_CASE("api: a service's life, from create to remove") {
   CHECK(bench.words(bench.ask("GET", "/services/web")) == "service web not found");
 }
 
+TEST_CASE("api: the registry's credentials are kept for the hosts and shown to nobody") {
+  Bench bench;
+  const std::string auth = "eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6InAifQ==";
+  const std::string target = "/v1.41/services/create";
+  std::string spec(kSpec);
+  REQUIRE(bench.ask("POST", target, spec, {{"Host", "d"}, {"X-Registry-Auth", auth}}).status ==
+          201);
+  const auto kept = [&](bool previous = false) {
+    const ServiceDoc& doc = bench.cluster.service("web").doc;
+    const auto json = parse_json(previous ? doc.previous_json : doc.spec_json);
+    return text_of(member(*json, "KithRegistryAuth"));
+  };
+  CHECK(kept() == auth);
+  const auto update = [&](const std::string& query, const std::string& header) {
+    const uint64_t index = bench.cluster.service("web").version_index;
+    HttpHeaders headers = {{"Host", "d"}};
+    if (!header.empty()) headers.add("X-Registry-Auth", header);
+    return bench
+        .ask("POST", "/v1.41/services/web/update?version=" + std::to_string(index) + query, spec,
+             headers)
+        .status;
+  };
+  CHECK(update("&registryAuthFrom=spec", "e30=") == 200);  // no news
+  CHECK(kept() == auth);
+  CHECK(update("", "bmV3") == 200);
+  CHECK(kept() == "bmV3");
+  CHECK(kept(true) == auth);
+  CHECK(update("&registryAuthFrom=previous-spec", "") == 200);
+  CHECK(kept() == auth);
+  for (const char* shown :
+       {"/services", "/services/web", "/services/web?insertDefaults=true", "/tasks",
+        "/kith/v1/services", "/kith/v1/tasks", "/kith/v1/explain?slot=web.1"}) {
+    const std::string body = bench.ask("GET", shown).body;
+    CAPTURE(shown);
+    CHECK(body.find(auth) == std::string::npos);
+    CHECK(body.find("bmV3") == std::string::npos);
+    CHECK(body.find("RegistryAuth") == std::string::npos);
+  }
+  CHECK(bench.get("/services/web").contains("PreviousSpec"));
+  // Nobody writes it by the spec, and what is no base64 or too long is refused.
+  spec.insert(1, R"("KithRegistryAuth":"mine",)");
+  CHECK(update("", "") == 200);
+  CHECK(kept() == auth);
+  CHECK(update("", "a b") == 400);
+  CHECK(update("", std::string(5000, 'a')) == 400);
+}
+
 TEST_CASE("api: a node is drained and labelled, under its lock") {
   Bench bench;
   const char* drain = R"({"role":"manager","availability":"drain","labels":{"a":"b"}})";
