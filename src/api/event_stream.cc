@@ -5,6 +5,25 @@
 #include <utility>
 
 namespace kith {
+namespace {
+
+constexpr Duration kEngineRetry = std::chrono::seconds(1);
+
+/// The same question, but of what happened since `from`.
+std::string asked_since(const std::string& target, WallTime from) {
+  const size_t query = target.find('?');
+  std::string out = target.substr(0, query) + "?since=" + std::to_string(from.ms / 1000) + '.' +
+                    std::to_string(1000 + from.ms % 1000).substr(1);
+  for (size_t at = query; at != std::string::npos;) {
+    const size_t next = target.find('&', at + 1);
+    const std::string part = target.substr(at + 1, next - at - 1);
+    if (!part.empty() && !part.starts_with("since=")) out += "&" + part;
+    at = next;
+  }
+  return out;
+}
+
+}  // namespace
 
 class EventStreams::Stream {
  public:
@@ -12,7 +31,9 @@ class EventStreams::Stream {
       : owner_(owner),
         exchange_(std::move(exchange)),
         options_(std::move(options)),
-        deadline_(owner.loop_, [this] { finish(); }) {}
+        deadline_(owner.loop_, [this] { finish(); }),
+        engine_retry_(owner.loop_,
+                      [this] { ask_engine(asked_since(options_.engine_target, *engine_lost_)); }) {}
 
   void start() {
     exchange_->on_abort([this](bool gone) {
@@ -25,7 +46,7 @@ class EventStreams::Stream {
         if (event.at >= *options_.since) offer(event);
     const int64_t left = options_.until ? options_.until->ms - read_now().wall.ms : 0;
     const bool past = !options_.follow || (options_.until && left <= 0);
-    if (!options_.engine_target.empty()) ask_engine();
+    if (!options_.engine_target.empty()) ask_engine(options_.engine_target);
     if (past) {
       // The engine ends its answer by itself.
       if (options_.engine_target.empty()) finish();
@@ -73,13 +94,17 @@ class EventStreams::Stream {
     if (!blocked_) engine_.resume();
   }
 
-  void ask_engine() {
+  void ask_engine(std::string target) {
     HttpClient client(owner_.loop_, StreamAddress::local(owner_.cluster_.engine_socket()));
     HttpRequest request;
-    request.target = options_.engine_target;
+    request.target = std::move(target);
     request.headers = {{"Host", "docker"}};
     HttpClient::StreamCallbacks callbacks;
-    callbacks.on_head = [this](const HttpResponseHead& head) { engine_ok_ = head.status == 200; };
+    callbacks.on_head = [this](const HttpResponseHead& head) {
+      engine_ok_ = head.status == 200;
+      engine_refuses_ = head.status >= 400 && head.status < 500;
+      if (engine_ok_) engine_lost_.reset();
+    };
     callbacks.on_data = [this](ByteView bytes) {
       if (!engine_ok_ || bytes.empty() || ended_) return;
       at_line_start_ = bytes.back() == '\n';
@@ -87,11 +112,14 @@ class EventStreams::Stream {
       flush();
     };
     callbacks.on_end = [this](Status) {
-      // A restart of the engine does not end the cluster's events; its own resume at the next ask.
       if (!at_line_start_) put("\n");
       at_line_start_ = true;
       flush();
-      if (!subscription_) finish();
+      if (!subscription_) return finish();
+      // The cluster's events go on while the engine restarts, and its own follow once it is back.
+      if (ended_ || engine_refuses_) return;
+      if (!engine_lost_) engine_lost_ = read_now().wall;
+      engine_retry_.start(kEngineRetry);
     };
     engine_ = client.stream(std::move(request), HttpLimits{}, std::move(callbacks));
   }
@@ -111,10 +139,13 @@ class EventStreams::Stream {
   ExchangePtr exchange_;
   EventOptions options_;
   Timer deadline_;
+  Timer engine_retry_;
+  std::optional<WallTime> engine_lost_;
   HttpCall engine_;
   std::unique_ptr<Cluster::Subscription> subscription_;
   std::deque<std::string> waiting_;
   bool engine_ok_ = false;
+  bool engine_refuses_ = false;  ///< it does not understand what was asked
   bool at_line_start_ = true;
   bool blocked_ = false;
   bool ended_ = false;

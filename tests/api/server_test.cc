@@ -37,6 +37,8 @@ class FakeEngine {
     if (request.path.ends_with("/events")) {
       exchange->begin(200, {});
       exchange->write("{\"Type\":\"container\"}\n");
+      if (request.target.find("?since=1") != std::string::npos)
+        exchange->write("{\"Type\":\"since\"}\n");
       held().push_back(exchange);
       return;
     }
@@ -318,6 +320,9 @@ TEST_CASE("api: events of the engine and of the cluster in one stream, as long a
     bench.create();
     CHECK(reader.hears(R"("Type":"service","Action":"create")"));
     CHECK(bench.cluster.subscribers() == 1);
+    bench.engine.reset();
+    bench.engine.emplace(bench.loop, bench.engine_path);
+    CHECK(reader.hears(R"({"Type":"since"})"));  // what it has said since it was lost
   }
   CHECK(bench.loop.run_until([&] { return bench.cluster.subscribers() == 0; }, kPatience));
 }
