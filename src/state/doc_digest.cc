@@ -83,14 +83,13 @@ void DocStore::digest(const Document& document, bool add) {
       hash_combine(config_.digest_seed, version_digest(document.key, document.version));
   uint64_t& bucket = buckets_[bucket_of(document.key)];
   bucket = add ? bucket + part : bucket - part;
+  sum_ = add ? sum_ + part : sum_ - part;
   const size_t size = document.key.size() + document.body.size();
   bytes_ = add ? bytes_ + size : bytes_ - size;
 }
 
 uint64_t DocStore::root() const {
-  uint64_t sum = hash_combine(config_.digest_seed, horizon_.value);
-  for (const uint64_t bucket : buckets_) sum += bucket;
-  return sum;
+  return hash_combine(config_.digest_seed, horizon_.value) + sum_;
 }
 
 size_t DocStore::bucket_of(std::string_view key) const {
@@ -124,7 +123,7 @@ bool DocStore::wants_offer(std::string_view key, uint64_t version) const {
 bool DocStore::digests_hold() const {
   DocStore fresh(config_);
   for (const auto& [key, document] : documents_) fresh.digest(document, true);
-  return fresh.buckets_ == buckets_ && fresh.bytes_ == bytes_;
+  return fresh.buckets_ == buckets_ && fresh.sum_ == sum_ && fresh.bytes_ == bytes_;
 }
 
 }  // namespace kith

@@ -191,6 +191,7 @@ class DocStore {
   std::map<uint64_t, Conflict> conflicts_;  // by id
   Stamp horizon_;
   std::array<uint64_t, kDocBuckets> buckets_{};
+  uint64_t sum_ = 0;  // of the buckets
   size_t bytes_ = 0;
 };
 

@@ -223,10 +223,12 @@ void ObservedStore::drop_node(const NodeId& node, ObservedEffects& out) {
     if (!record.deleted) out.changed.push_back({node, key});
   }
   bytes_ -= of->second.bytes;
+  root_ -= part(node, of->second);
   nodes_.erase(of);
 }
 
 void ObservedStore::put(PerNode& of, Observed observed, ObservedEffects& out) {
+  root_ -= part(observed.node, of);
   const auto [at, fresh] = of.records.try_emplace(observed.key);
   const bool shown = !fresh && !at->second.deleted;
   const size_t freed = fresh ? 0 : size_of(at->second);
@@ -236,6 +238,7 @@ void ObservedStore::put(PerNode& of, Observed observed, ObservedEffects& out) {
   bytes_ += size_of(at->second) - freed;
   const uint64_t digest = observed_digest(at->second);
   of.digest += digest;
+  root_ += part(at->second.node, of);
   if (shown || !at->second.deleted) out.changed.push_back({at->second.node, at->first});
   out.news.push_back({at->first, digest, encode(at->second)});
 }
@@ -246,6 +249,7 @@ void ObservedStore::cut(const NodeId& node, Cutoff cutoff, ObservedEffects& out)
   PerNode& of = found == nodes_.end() ? nodes_[node] : found->second;
   if (cutoff <= of.cutoff) return;
   of.cutoff = cutoff;
+  root_ -= part(node, of);
   for (auto at = of.records.begin(); at != of.records.end();) {
     const Observed& record = at->second;
     if (cutoff < Cutoff{record.epoch, record.sequence}) {
@@ -258,6 +262,11 @@ void ObservedStore::cut(const NodeId& node, Cutoff cutoff, ObservedEffects& out)
     if (!record.deleted) out.changed.push_back({node, record.key});
     at = of.records.erase(at);
   }
+  root_ += part(node, of);
+}
+
+uint64_t ObservedStore::part(const NodeId& node, const PerNode& of) {
+  return of.records.empty() ? 0 : hash_combine(stable_hash(node.key), of.digest);
 }
 
 const Observed* ObservedStore::find_any(const NodeId& node, std::string_view key) const {
@@ -296,13 +305,6 @@ std::vector<const Observed*> ObservedStore::all() const {
   return found;
 }
 
-uint64_t ObservedStore::root() const {
-  uint64_t root = 0;
-  for (const ObservedVector& vector : vectors())
-    root = hash_combine(root, hash_combine(stable_hash(vector.node.key), vector.digest));
-  return root;
-}
-
 std::vector<ObservedVector> ObservedStore::vectors() const {
   std::vector<ObservedVector> found;
   for (const auto& [node, of] : nodes_) {
@@ -312,11 +314,14 @@ std::vector<ObservedVector> ObservedStore::vectors() const {
 }
 
 bool ObservedStore::digests_hold() const {
-  return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& entry) {
+  uint64_t root = 0;
+  for (const auto& [node, of] : nodes_) {
     uint64_t digest = 0;
-    for (const auto& [key, record] : entry.second.records) digest += observed_digest(record);
-    return digest == entry.second.digest;
-  });
+    for (const auto& [key, record] : of.records) digest += observed_digest(record);
+    if (digest != of.digest) return false;
+    root += part(node, of);
+  }
+  return root == root_;
 }
 
 }  // namespace kith

@@ -123,8 +123,8 @@ class ObservedStore {
   /// What everybody says, ordered by (node, key); without tombstones.
   [[nodiscard]] std::vector<const Observed*> all() const;
 
-  /// Digest of everything kept: equal ones mean equal stores. O(nodes).
-  [[nodiscard]] uint64_t root() const;
+  /// Digest of everything kept: equal ones mean equal stores.
+  [[nodiscard]] uint64_t root() const { return root_; }
   // For sync. Ordered by node; by key.
   [[nodiscard]] std::vector<ObservedVector> vectors() const;
   [[nodiscard]] std::vector<const Observed*> kept(const NodeId& node) const;  ///< and tombstones
@@ -152,6 +152,8 @@ class ObservedStore {
   void compact(uint64_t floor, ObservedEffects& out);
   void put(PerNode& of, Observed observed, ObservedEffects& out);
   void cut(const NodeId& node, Cutoff cutoff, ObservedEffects& out);
+  /// Of a node's records in `root_`; 0 if it has none.
+  [[nodiscard]] static uint64_t part(const NodeId& node, const PerNode& of);
 
   NodeId self_;
   Epoch epoch_;
@@ -162,6 +164,7 @@ class ObservedStore {
   std::map<uint64_t, Instant> own_tombstones_;  // by sequence: since when
   std::map<NodeId, PerNode> nodes_;
   size_t bytes_ = 0;
+  uint64_t root_ = 0;  // the sum of all parts
 };
 
 }  // namespace kith
