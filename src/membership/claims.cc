@@ -120,6 +120,7 @@ void Swim::adopt(Member& member, const MemberRumor& alive, Instant now, SwimEffe
   member.epoch = alive.epoch;
   member.boot = alive.boot;
   member.alive = alive;
+  table_.touch();
   table_.rename(member, alive.name);
   table_.move(member, alive.address);
   const auto tell = [&](MemberEventKind kind) {
@@ -172,6 +173,7 @@ void Swim::hear_suspect(const MemberRumor& rumor, const NodeId& from, Instant no
   if (!member->present() || !deniable(*member, rumor.incarnation)) return;
   if (member->state == MemberState::kAlive || rumor.incarnation > member->incarnation) {
     member->incarnation = rumor.incarnation;
+    table_.touch();
     return begin_suspicion(*member, rumor, from, now, out);
   }
   // Lifeguard section IV-B: only an accuser not heard before, and no more than K, shortens it.
@@ -285,6 +287,7 @@ void Swim::accused(const MemberRumor& rumor, const NodeId& from, Instant now, Sw
 void Swim::raise_self(Incarnation above, Instant now, SwimEffects& out) {
   Member& me = *table_.find(table_.self());
   me.incarnation = std::max(me.incarnation, above) + 1;
+  table_.touch();
   if (epoch_of(me.incarnation) != me.epoch) {
     me.epoch = epoch_of(me.incarnation);
     out.events.push_back({MemberEventKind::kEpochRaised, me.id, {}, now});

@@ -29,7 +29,7 @@ Member* MemberTable::find(const NodeId& id) {
 }
 
 void MemberTable::count(const Member& member, size_t by) {
-  peers_stale_ = true;
+  ++changes_;
   if (member.present()) present_ += by;
   if (member.state == MemberState::kLeft) left_ += by;
 }
@@ -48,6 +48,7 @@ Member* MemberTable::insert(Member member) {
   if (!added) return nullptr;
   count(it->second, 1);
   names_.emplace(it->second.name, id);
+  keep_peer(it->second, it->second.present());
   if (id != self_) {
     drawable_.insert(std::lower_bound(drawable_.begin(), drawable_.end(), id, before), &it->second);
   }
@@ -58,6 +59,7 @@ bool MemberTable::erase(const NodeId& id) {
   Member* member = find(id);
   if (member == nullptr || id == self_) return false;
   drop_name(*member);
+  keep_peer(*member, false);
   count(*member, kMinusOne);
   drawable_.erase(std::lower_bound(drawable_.begin(), drawable_.end(), id, before));
   members_.erase(id);
@@ -68,6 +70,7 @@ void MemberTable::set_state(Member& member, MemberState state, Instant now) {
   count(member, kMinusOne);
   member.state = state;
   member.since = now;
+  keep_peer(member, member.present());
   count(member, 1);
 }
 
@@ -80,24 +83,26 @@ void MemberTable::drop_name(const Member& member) {
 void MemberTable::rename(Member& member, const std::string& name) {
   if (name == member.name) return;
   drop_name(member);
+  ++changes_;
   names_.emplace(name, member.id);
   member.name = name;
 }
 
 void MemberTable::move(Member& member, const Endpoint& address) {
+  if (address == member.address) return;
+  ++changes_;
+  keep_peer(member, false);
   member.address = address;
-  peers_stale_ = true;
+  keep_peer(member, member.present());
 }
 
-const std::vector<Peer>& MemberTable::peers() const {
-  if (peers_stale_) {
-    peers_.clear();
-    for (const Member* member : drawable_) {
-      if (member->present()) peers_.push_back({member->id, member->address});
-    }
-    peers_stale_ = false;
-  }
-  return peers_;
+void MemberTable::keep_peer(const Member& member, bool present) {
+  if (member.id == self_) return;
+  const auto at = std::lower_bound(peers_.begin(), peers_.end(), member.id,
+                                   [](const Peer& peer, const NodeId& id) { return peer.id < id; });
+  const bool kept = at != peers_.end() && at->id == member.id;
+  if (present && !kept) peers_.insert(at, {member.id, member.address});
+  if (!present && kept) peers_.erase(at);
 }
 
 std::optional<NodeId> MemberTable::namesake(const Member& member) const {

@@ -70,7 +70,11 @@ class MemberTable {
   void rename(Member& member, const std::string& name);
   void move(Member& member, const Endpoint& address);
   /// Whom news can be sent to: the present without self, by id. Valid until the table changes.
-  [[nodiscard]] const std::vector<Peer>& peers() const;
+  [[nodiscard]] const std::vector<Peer>& peers() const { return peers_; }
+  /// Grows whenever a member comes, goes, or changes its state, name or address; and by `touch`,
+  /// for what is changed in a Member itself.
+  [[nodiscard]] uint64_t changes() const { return changes_; }
+  void touch() { ++changes_; }
 
   /// Another member that is present and bears the same name.
   [[nodiscard]] std::optional<NodeId> namesake(const Member& member) const;
@@ -82,6 +86,7 @@ class MemberTable {
  private:
   void count(const Member& member, size_t by);
   void drop_name(const Member& member);
+  void keep_peer(const Member& member, bool present);
 
   NodeId self_;
   std::map<NodeId, Member> members_;
@@ -89,8 +94,8 @@ class MemberTable {
   std::multimap<std::string, NodeId> names_;
   size_t present_ = 0;
   size_t left_ = 0;
-  mutable std::vector<Peer> peers_;
-  mutable bool peers_stale_ = true;
+  std::vector<Peer> peers_;
+  uint64_t changes_ = 0;
 };
 
 template <class Wanted>

@@ -103,6 +103,8 @@ class Swim {
   /// Self included, in the order of ids.
   [[nodiscard]] const std::map<NodeId, Member>& members() const { return table_.all(); }
   [[nodiscard]] const Member* find(const NodeId& id) const { return table_.find(id); }
+  /// Grows with each change of what is held of any member: equal ones mean equal views.
+  [[nodiscard]] uint64_t changes() const { return table_.changes(); }
   [[nodiscard]] bool known(const NodeId& id) const { return find(id) != nullptr; }
   /// Alive or suspect, self included.
   [[nodiscard]] size_t present_count() const { return table_.present(); }
