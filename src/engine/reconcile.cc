@@ -30,6 +30,7 @@ Reconciler::Reconciler(NodeId self, std::string node_name, const ReconcileConfig
     : self_(self), node_name_(std::move(node_name)), config_(config), rng_(rng) {}
 
 void Reconciler::update(Situation situation, Now now, ReconcileEffects& out) {
+  touch();
   situation_ = std::move(situation);
   if (situation_.synced) stalled_ = false;
   peers_.clear();
@@ -47,19 +48,37 @@ void Reconciler::update(Situation situation, Now now, ReconcileEffects& out) {
 }
 
 void Reconciler::handle(const HostEvent& event, Now now, ReconcileEffects& out) {
+  touch();
   seen_ = std::max(seen_, now.mono);
   std::visit([&](const auto& what) { on(what, now, out); }, event);
 }
 
 void Reconciler::advance(Now now, ReconcileEffects& out) {
+  if (!touched_ && now.mono < next_deadline()) {
+    seen_ = std::max(seen_, now.mono);
+    return;
+  }
   seen_ = std::max(seen_, now.mono);
+  next_.reset();
+  const auto said = [&] {
+    return out.publish.size() + out.retract.size() + out.refuse.size() + out.unrefuse.size() +
+           out.commands.size();
+  };
+  const size_t before = said();
   std::vector<SlotKey> keys;
   keys.reserve(slots_.size());
   for (const auto& [slot, local] : slots_) keys.push_back(slot);
   for (const SlotKey& slot : keys) look(slot, now, out);
+  touched_ = said() != before;  // what was done for one slot may open the way for another
+}
+
+void Reconciler::touch() {
+  touched_ = true;
+  next_.reset();
 }
 
 Instant Reconciler::next_deadline() const {
+  if (next_) return *next_;
   Instant next = kNever;
   // What lies at or before `seen_` was acted upon, or waits for an event and not for time.
   const auto consider = [&](Instant at) {
@@ -79,14 +98,17 @@ Instant Reconciler::next_deadline() const {
     const ServiceDoc* service = service_of(slot);
     if (service && local.open_since) consider(*local.open_since + service->spec.update.delay);
   }
+  next_ = next;
   return next;
 }
 
 void Reconciler::stalled() {
+  touch();
   stalled_ = true;
 }
 
 void Reconciler::leave(Now now, ReconcileEffects& out) {
+  touch();
   leaving_ = true;
   look_at_all(now, out);
 }

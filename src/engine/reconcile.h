@@ -85,6 +85,12 @@ class Reconciler {
   [[nodiscard]] bool engine_up() const { return engine_up_; }
   /// Own tasks that have not ended, by slot, then term.
   [[nodiscard]] std::vector<TaskRecord> tasks() const;
+  /// The same without copies.
+  template <class Visit>
+  void each_task(Visit visit) const {
+    for (const auto& [slot, local] : slots_)
+      for (const Task& task : local.tasks) visit(task.record);
+  }
   /// Ended ones that are still published.
   [[nodiscard]] std::vector<TaskRecord> history() const;
 
@@ -105,6 +111,7 @@ class Reconciler {
 
   [[nodiscard]] bool paused() const { return !situation_.synced || stalled_; }
   [[nodiscard]] const ServiceDoc* service_of(const SlotKey& slot) const;
+  void touch();
   [[nodiscard]] SlotFacts facts_of(const SlotKey& slot) const;
 
   // Planning, one slot.
@@ -180,6 +187,8 @@ class Reconciler {
   Instant seen_ = Instant::min();  ///< the latest moment acted upon
   bool stalled_ = false;
   bool leaving_ = false;
+  bool touched_ = true;  ///< something came since `advance` last found nothing to do
+  mutable std::optional<Instant> next_;  ///< next_deadline, until something is touched
 };
 
 }  // namespace kith
