@@ -2,9 +2,15 @@
 
 namespace kith {
 
+constexpr std::string_view kRoster = "roster/";
+
+std::optional<NodeId> node_of_roster_key(std::string_view key) {
+  if (!key.starts_with(kRoster)) return std::nullopt;
+  return NodeId::from_hex(key.substr(kRoster.size()));
+}
+
 void Catalog::document_changed(const DocStore& docs, const std::string& key) {
   constexpr std::string_view kService = "service/";
-  constexpr std::string_view kRoster = "roster/";
   const Document* document = docs.find(key);
   if (key.starts_with(kService)) {
     const std::string name = key.substr(kService.size());
@@ -12,9 +18,7 @@ void Catalog::document_changed(const DocStore& docs, const std::string& key) {
     if (document == nullptr) return;
     if (auto doc = service_from_json(document->body); doc && doc->name == name)
       services_[name] = std::make_shared<const ServiceDoc>(std::move(*doc));
-  } else if (key.starts_with(kRoster)) {
-    const auto node = NodeId::from_hex(std::string_view(key).substr(kRoster.size()));
-    if (!node) return;
+  } else if (const auto node = node_of_roster_key(key)) {
     roster_.erase(*node);
     if (document == nullptr) return;
     if (auto doc = roster_from_json(document->body); doc && doc->node == *node)

@@ -2,7 +2,9 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "gossip/message.h"
@@ -11,6 +13,9 @@
 #include "state/records.h"
 
 namespace kith {
+
+/// Whose entry in the roster a document's key names, if it is the key of one.
+[[nodiscard]] std::optional<NodeId> node_of_roster_key(std::string_view key);
 
 /// The stores' records, decoded once a change. What does not decode is left out: another version of
 /// kith may have written it, and it stays in the store as it is.

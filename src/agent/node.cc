@@ -42,6 +42,7 @@ Node::Node(NodeSetup setup, Rng rng, Now now, NodeEffects& out)
       cluster_id_(cluster_id_of(setup_.cluster)),
       rng_(rng),
       sealer_(cluster_id_, setup_.keys, setup_.identity.id().short_id(), setup_.boot),
+      verified_(setup_.verified ? setup_.verified : std::make_shared<VerifyCache>()),
       swim_({setup_.identity.id(), setup_.name, setup_.address, setup_.epoch, setup_.boot},
             setup_.swim, rng_.split(), now.mono),
       disseminator_(gossip_config(setup_.swim), rng_.split()),
@@ -49,6 +50,7 @@ Node::Node(NodeSetup setup, Rng rng, Now now, NodeEffects& out)
       observed_(setup_.identity.id(), setup_.epoch, cluster_id_,
                 [this](ByteView bytes) { return setup_.identity.sign(bytes); }),
       links_(setup_.identity, setup_.keys, cluster_id_, *this),
+      work_(setup_.placements),
       reconciler_(setup_.identity.id(), setup_.name, {}, rng_.split()),
       started_(now.mono),
       started_wall_(now.wall),
@@ -65,7 +67,7 @@ Node::Node(NodeSetup setup, Rng rng, Now now, NodeEffects& out)
     if (!key.starts_with(kAliveMeta)) continue;
     const auto rumor = decode_rumor(bytes);
     const auto* alive = rumor ? std::get_if<MemberRumor>(&*rumor) : nullptr;
-    if (alive == nullptr || !verified_.check(*alive, cluster_id_)) continue;
+    if (alive == nullptr || !verified_->check(*alive, cluster_id_)) continue;
     short_ids_[alive->subject.short_id()] = alive->subject;
     guard_.learn(alive->subject.short_id(), alive->epoch, alive->boot);
     swim_.restore(*alive, now.mono);
@@ -180,7 +182,10 @@ void Node::host(const HostEvent& event, Now now, NodeEffects& out) {
 /// Works out who should run what, and makes this host so.
 void Node::look(Now now) {
   dirty_ = false;
-  work_.update(catalog_, swim_.members(), self(), now.mono >= calm_at_);
+  const auto members = static_cast<int64_t>(swim_.present_count());
+  look_not_before_ = now.mono + std::max<Duration>(kLookPause, kLookPauseAMember * members);
+  work_.update(catalog_, hash_combine(docs_.root(), observed_.root()), swim_.members(), self(),
+               now.mono >= calm_at_);
   Situation situation = work_.situation(catalog_, setup_.epoch);
   situation.synced = synced_ && booted_;
   ReconcileEffects effects;
@@ -210,11 +215,17 @@ void Node::settle_synced(Now now) {
 /// Everybody who may run something has said so in its present life. When all agents are started at
 /// once, nobody remembers for the others what they run.
 bool Node::all_listed() const {
+  const auto waits = [&](const Member& member) {
+    if (member.unconfirmed) return true;
+    if (member.id == self() || !member.present()) return false;
+    const NodeInfo* info = catalog_.info(member.id);
+    return info == nullptr || info->inventory_epoch != member.epoch;
+  };
+  if (const Member* last = swim_.find(unlisted_); last != nullptr && waits(*last)) return false;
   for (const auto& [id, member] : swim_.members()) {
-    if (member.unconfirmed) return false;
-    if (id == self() || !member.present()) continue;
-    const NodeInfo* info = catalog_.info(id);
-    if (info == nullptr || info->inventory_epoch != member.epoch) return false;
+    if (!waits(member)) continue;
+    unlisted_ = id;
+    return false;
   }
   return true;
 }
@@ -269,8 +280,11 @@ void Node::advance(Now now, NodeEffects& out) {
     booted_ = true;
     dirty_ = true;
   }
-  if (dirty_ || calm_now) look(now);
-  if (dirty_) publish_info(now);
+  const bool due = now.mono >= look_not_before_ || !edits_.empty();
+  if ((dirty_ && due) || calm_now) {
+    look(now);
+    if (dirty_) publish_info(now);
+  }
   run_edits(now);
   flush_disk(now);
   std::vector<GossipSend> sends;
@@ -307,9 +321,10 @@ void Node::leave(bool keep_running, Now now, NodeEffects& out) {
 }
 
 Instant Node::next_deadline() const {
-  if (dirty_ || (!edits_.empty() && !editing_)) return now_.mono;
+  if (!edits_.empty() && !editing_) return now_.mono;
   Instant next = std::min({swim_.next_deadline(), links_.next_deadline(),
                            reconciler_.next_deadline(), next_housekeeping_, next_sync_, leave_at_});
+  if (dirty_) next = std::min(next, std::max(now_.mono, look_not_before_));
   // Without peers the tick rests, whatever waits.
   next = std::min(next, disseminator_.next_deadline());
   if (calm_at_ != Instant::min()) next = std::min(next, calm_at_);

@@ -44,6 +44,10 @@ struct NodeSetup {
   Epoch epoch = 1;    ///< greater than at any start before; on disk already
   uint64_t boot = 0;  ///< drawn from the operating system at this start
   LoadedState loaded;
+  /// Null: a memory of this node's own. The simulator's nodes share these: what one of them has
+  /// checked or worked out from equal records, no other does again.
+  std::shared_ptr<VerifyCache> verified{};
+  std::shared_ptr<PlacementMemory> placements{};
 };
 
 /// Before the node id in hex: meta keys under which each member's last signed alive is kept.
@@ -128,6 +132,10 @@ class Node final : private LinkHandler, private SyncSink {
   static constexpr size_t kMaxQueuedEdits = 256;
   static constexpr Duration kLonely = std::chrono::seconds(3);
   static constexpr Duration kCalm = std::chrono::seconds(2);
+  /// Between two looks, and more in a larger cluster, where a look costs more: what comes meanwhile
+  /// is looked at together. A change that comes alone is looked at in the moment.
+  static constexpr Duration kLookPause = std::chrono::milliseconds(10);
+  static constexpr Duration kLookPauseAMember = std::chrono::microseconds(250);
   static constexpr Duration kSyncInterval = std::chrono::seconds(30);
   static constexpr Duration kSeedPause = std::chrono::milliseconds(100);
   static constexpr Duration kSyncPause = std::chrono::seconds(5);
@@ -143,7 +151,8 @@ class Node final : private LinkHandler, private SyncSink {
     uint64_t stream = 0;
     Instant next = Instant::min();
     Duration pause = kSeedPause;
-    std::string fault{};  ///< of the last try, if nothing has come of any since
+    std::string fault{};    ///< of the last try, if nothing has come of any since
+    mutable NodeId seen{};  ///< who was present there last, without having been asked
   };
   /// A link's business beyond its secrecy.
   struct Talk {
@@ -208,6 +217,7 @@ class Node final : private LinkHandler, private SyncSink {
   void member_event(const MemberEvent& event, Now now);
   void remember_alive(const NodeId& node);
   void document_changed(const std::string& key, Now now);
+  void removed(const NodeId& node, const std::string& name, Now now);
   void apply(DocEffects& effects, Now now);
   void apply(const ObservedEffects& effects, Now now);
   void supersede(Now now);
@@ -232,7 +242,7 @@ class Node final : private LinkHandler, private SyncSink {
   Rng rng_;
   DatagramSealer sealer_;
   ReplayGuard guard_;
-  VerifyCache verified_;
+  std::shared_ptr<VerifyCache> verified_;
   Swim swim_;
   Disseminator disseminator_;
   DocStore docs_;
@@ -257,9 +267,11 @@ class Node final : private LinkHandler, private SyncSink {
   Instant next_housekeeping_;
 
   bool synced_ = false;
-  bool booted_ = false;  ///< after this start all have said what they run, or had their time
+  bool booted_ = false;      ///< after this start all have said what they run, or had their time
+  mutable NodeId unlisted_;  ///< had not said what it runs when that was asked last
   Instant unsynced_since_;
   bool dirty_ = true;  ///< the records or the view changed: look again
+  Instant look_not_before_ = Instant::min();
   Instant calm_at_ = Instant::min();
   bool was_ready_ = false;
 
@@ -289,8 +301,13 @@ class Node final : private LinkHandler, private SyncSink {
   bool leaving_ = false;
   Instant leave_at_ = kNever;
 
-  Now now_{};        ///< of the call under way
-  NodeEffects out_;  ///< gathered within a call
+  struct OwnAlive {
+    Bytes bytes;
+    Signature signature{};
+  };
+  mutable OwnAlive own_alive_;  ///< as signed last: it is told to many
+  Now now_{};                   ///< of the call under way
+  NodeEffects out_;             ///< gathered within a call
   std::map<NodeId, NodeId> name_clashes_;
 };
 

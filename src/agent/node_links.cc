@@ -35,9 +35,16 @@ bool Node::met(const Seed& seed) const {
   const Member* member = seed.node.none() ? nullptr : swim_.find(seed.node);
   if (member != nullptr && here(*member)) return true;
   // Until it has answered once, a seed may be anybody that is present already.
-  return std::any_of(swim_.members().begin(), swim_.members().end(), [&](const auto& item) {
-    return item.second.present() && item.first != self() && item.second.address == seed.to;
-  });
+  const auto there = [&](const Member& other) {
+    return other.present() && other.id != self() && other.address == seed.to;
+  };
+  if (member = swim_.find(seed.seen); member != nullptr && there(*member)) return true;
+  for (const auto& [id, other] : swim_.members()) {
+    if (!there(other)) continue;
+    seed.seen = id;
+    return true;
+  }
+  return false;
 }
 
 void Node::dial_seeds(Now now) {
@@ -281,7 +288,8 @@ void Node::take_observed(std::vector<Observed> records) {
   ObservedEffects effects;
   for (Observed& record : records) {
     if (!observed_.wants(record)) continue;
-    if (!verified_.check(record.node, record.signed_bytes(cluster_id_), record.signature)) continue;
+    if (!verified_->check(record.node, record.signed_bytes(cluster_id_), record.signature))
+      continue;
     observed_.merge(std::move(record), effects);
   }
   apply(effects, now_);

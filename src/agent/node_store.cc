@@ -15,35 +15,41 @@ constexpr Duration kEnrolPause = std::chrono::seconds(5);
 
 void Node::document_changed(const std::string& key, Now now) {
   dirty_ = true;
-  const auto services = catalog_.services();
-  const auto roster = catalog_.roster();
-  catalog_.document_changed(docs_, key);
   if (key.starts_with("service/")) {
     const std::string name = key.substr(8);
-    const auto before = services.find(name);
-    const auto after = catalog_.services().find(name);
-    const bool was = before != services.end();
-    const bool is = after != catalog_.services().end();
-    if (!was && !is) return;
-    const std::string action = !was ? "create" : is ? "update" : "remove";
-    const std::string verb = !was ? " created" : is ? " updated" : " removed";
-    note("service", action, is ? after->second->id : before->second->id, name,
-         "service " + name + verb, now);
+    const auto service = [&]() -> std::shared_ptr<const ServiceDoc> {
+      const auto at = catalog_.services().find(name);
+      return at == catalog_.services().end() ? nullptr : at->second;
+    };
+    const auto before = service();
+    catalog_.document_changed(docs_, key);
+    const auto after = service();
+    if (!before && !after) return;
+    const std::string action = !before ? "create" : after ? "update" : "remove";
+    const std::string verb = !before ? " created" : after ? " updated" : " removed";
+    note("service", action, after ? after->id : before->id, name, "service " + name + verb, now);
     return;
   }
-  for (const auto& [node, doc] : roster) {
-    if (roster_key(node) != key || catalog_.roster().contains(node)) continue;
-    note("node", "remove", node.docker_id(), doc.name, "node " + doc.name + " removed", now);
-    const Member* member = swim_.find(node);
-    if (node == self() || (member != nullptr && member->present())) continue;
-    swim_.forget(node);
-    guard_.forget(node.short_id());
-    disseminator_.invalidate(member_prefix(node));
-    unsaved_.meta[std::string(kAliveMeta) + node.hex()] = {};
-    ObservedEffects effects;
-    observed_.drop_node(node, effects);
-    apply(effects, now);
-  }
+  const auto node = node_of_roster_key(key);
+  const auto before = node ? catalog_.roster().find(*node) : catalog_.roster().end();
+  const std::optional<std::string> was =
+      before == catalog_.roster().end() ? std::nullopt : std::optional(before->second.name);
+  catalog_.document_changed(docs_, key);
+  if (was && !catalog_.roster().contains(*node)) removed(*node, *was, now);
+}
+
+/// It is not in the roster any more.
+void Node::removed(const NodeId& node, const std::string& name, Now now) {
+  note("node", "remove", node.docker_id(), name, "node " + name + " removed", now);
+  const Member* member = swim_.find(node);
+  if (node == self() || (member != nullptr && member->present())) return;
+  swim_.forget(node);
+  guard_.forget(node.short_id());
+  disseminator_.invalidate(member_prefix(node));
+  unsaved_.meta[std::string(kAliveMeta) + node.hex()] = {};
+  ObservedEffects effects;
+  observed_.drop_node(node, effects);
+  apply(effects, now);
 }
 
 void Node::apply(DocEffects& effects, Now now) {

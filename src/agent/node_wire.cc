@@ -22,7 +22,14 @@ bool unsigned_yet(const MemberRumor& rumor) {
 // --- Out ---------------------------------------------------------------------------------------
 
 void Node::sign(MemberRumor& rumor) const {
-  if (rumor.signer() == self() && unsigned_yet(rumor)) setup_.identity.sign(rumor, cluster_id_);
+  if (rumor.signer() != self() || !unsigned_yet(rumor)) return;
+  if (rumor.claim != Claim::kAlive) return setup_.identity.sign(rumor, cluster_id_);
+  Bytes bytes = rumor.signed_bytes(cluster_id_);
+  if (bytes != own_alive_.bytes) {
+    own_alive_.signature = setup_.identity.sign(bytes);
+    own_alive_.bytes = std::move(bytes);
+  }
+  rumor.signature = own_alive_.signature;
 }
 
 std::vector<Rumor> Node::as_rumors(std::vector<MemberRumor> rumors) const {
@@ -73,7 +80,7 @@ void Node::carry_out(SwimEffects& effects, Now now) {
   }
   disseminator_.set_cluster_size(swim_.present_count());
   std::vector<GossipSend> sends;
-  const std::vector<Peer> peers = swim_.peers();
+  const std::vector<Peer>& peers = swim_.peers();
   if (!own.empty()) disseminator_.urgent(own, true, now.mono, peers, sends);
   if (!others.empty()) disseminator_.urgent(others, false, now.mono, peers, sends);
   for (GossipSend& sending : sends)
@@ -130,7 +137,7 @@ bool Node::admit(const Opened& opened, const Message& message) {
   for (const Rumor& rumor : message.rumors) {
     const auto* alive = std::get_if<MemberRumor>(&rumor);
     if (alive == nullptr || alive->claim != Claim::kAlive || alive->boot != opened.boot ||
-        alive->subject.short_id() != opened.sender || !verified_.check(*alive, cluster_id_))
+        alive->subject.short_id() != opened.sender || !verified_->check(*alive, cluster_id_))
       continue;
     // The roster is for those who came by a stream; a stranger's datagram admits nobody.
     if (!swim_.known(alive->subject)) return false;
@@ -145,7 +152,7 @@ void Node::hear(const Message& message, const NodeId& from, bool roster, Now now
   std::vector<MemberRumor> members;
   for (const Rumor& rumor : message.rumors) {
     if (const auto* member = std::get_if<MemberRumor>(&rumor)) {
-      if (!verified_.check(*member, cluster_id_)) continue;
+      if (!verified_->check(*member, cluster_id_)) continue;
       if (member->claim == Claim::kAlive && member->subject != self() &&
           (swim_.known(member->subject) || short_ids_.size() < kMaxMembers)) {
         short_ids_[member->subject.short_id()] = member->subject;

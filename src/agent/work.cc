@@ -1,5 +1,9 @@
 #include "agent/work.h"
 
+#include <utility>
+
+#include "base/hash.h"
+
 namespace kith {
 namespace {
 
@@ -50,45 +54,72 @@ bool Work::hidden(const NodeId& node) const {
   return at == liveness_.end() || at->second == Liveness::kDead || at->second == Liveness::kLeft;
 }
 
-void Work::build_view(const Catalog& catalog, const std::map<NodeId, Member>& members,
-                      const NodeId& self) {
-  view_ = {};
-  liveness_.clear();
-  self_ = self;
-  for (const auto& [id, doc] : catalog.roster()) {
-    const auto at = members.find(id);
-    const Liveness liveness = liveness_of(at == members.end() ? nullptr : &at->second, self);
-    liveness_[id] = liveness;
-    view_.nodes.push_back(node_view(doc, catalog.info(id), liveness));
+Work::Work(std::shared_ptr<PlacementMemory> memory)
+    : memory_(memory ? std::move(memory) : std::make_shared<PlacementMemory>()),
+      placement_(std::make_shared<const Placement>()) {}
+
+uint64_t Work::settle_liveness(const Catalog& catalog, const std::map<NodeId, Member>& members) {
+  Bytes all;
+  all.reserve(catalog.roster().size());
+  auto member = members.begin();
+  auto kept = liveness_.begin();
+  for (const auto& [id, doc] : catalog.roster()) {  // all three are in the order of ids
+    while (member != members.end() && member->first < id) ++member;
+    const bool known = member != members.end() && member->first == id;
+    const Liveness liveness = liveness_of(known ? &member->second : nullptr, self_);
+    while (kept != liveness_.end() && kept->first < id) kept = liveness_.erase(kept);
+    if (kept == liveness_.end() || kept->first != id)
+      kept = liveness_.emplace_hint(kept, id, liveness);
+    kept->second = liveness;
+    ++kept;
+    all.push_back(static_cast<uint8_t>(liveness));
   }
-  for (const auto& [name, doc] : catalog.services()) view_.services.push_back(*doc);
+  liveness_.erase(kept, liveness_.end());
+  return stable_hash(all);
+}
+
+PlacementView Work::make_view(const Catalog& catalog) const {
+  PlacementView view;
+  view.nodes.reserve(catalog.roster().size());
+  auto info = catalog.infos().begin();
+  auto liveness = liveness_.begin();  // of the same nodes as the roster
+  for (const auto& [id, doc] : catalog.roster()) {
+    while (info != catalog.infos().end() && info->first < id) ++info;
+    const bool known = info != catalog.infos().end() && info->first == id;
+    view.nodes.push_back(node_view(doc, known ? &info->second : nullptr, (liveness++)->second));
+  }
+  for (const auto& [name, doc] : catalog.services()) view.services.push_back(*doc);
   for (const auto& [node, tasks] : catalog.tasks()) {
     if (hidden(node)) continue;
     for (const auto& [id, task] : tasks) {
       if (!present(*task.record)) continue;
-      view_.seats.push_back({task.record->slot, node, task.record->service_id,
-                             task.record->generation, task.record->term, healthy(*task.record),
-                             task.record->moving});
+      view.seats.push_back({task.record->slot, node, task.record->service_id,
+                            task.record->generation, task.record->term, healthy(*task.record),
+                            task.record->moving});
     }
   }
   for (const auto& [node, refusals] : catalog.refusals())
     for (const auto& [slot, refused] : refusals)
-      view_.refusals.push_back({slot, node, refused.generation, refused.reason});
-  put_in_order(view_);
+      view.refusals.push_back({slot, node, refused.generation, refused.reason});
+  put_in_order(view);
+  return view;
 }
 
-void Work::update(const Catalog& catalog, const std::map<NodeId, Member>& members,
+void Work::update(const Catalog& catalog, uint64_t records, const std::map<NodeId, Member>& members,
                   const NodeId& self, bool calm) {
-  build_view(catalog, members, self);
-  std::vector<std::pair<NodeId, uint32_t>> weights;
-  for (const NodeView& node : view_.nodes) weights.emplace_back(node.id, node.weight);
-  if (!ring_ || weights != ring_weights_) {  // it is dear, and seldom changes
-    ring_.emplace(view_);
-    ring_weights_ = std::move(weights);
-  }
-  assignment_ = assign(view_, *ring_);
-  moves_.clear();
-  if (calm) moves_ = rebalance(view_, assignment_);
+  self_ = self;
+  const uint64_t liveness = settle_liveness(catalog, members);
+  const uint64_t key = hash_combine(hash_combine(records, liveness), calm ? 1 : 0);
+  if (key == key_) return;
+  key_ = key;
+  unused_ring_.reset();
+  placement_ = memory_->placement(key, calm, [&] { return make_view(catalog); });
+}
+
+const Ring& Work::ring() const {
+  if (placement_->ring) return *placement_->ring;
+  if (!unused_ring_) unused_ring_ = memory_->ring(placement_->view);
+  return *unused_ring_;
 }
 
 Situation Work::situation(const Catalog& catalog, Epoch epoch) const {
@@ -101,7 +132,7 @@ Situation Work::situation(const Catalog& catalog, Epoch epoch) const {
       if (!mine || task.epoch < epoch) out.tasks.push_back({task.record, mine || hidden(node)});
     }
   }
-  for (const auto& [name, targets] : assignment_.services) {
+  for (const auto& [name, targets] : assignment().services) {
     const auto doc = catalog.services().find(name);
     if (doc == catalog.services().end()) continue;
     const Failover failover = doc->second->spec.failover;
@@ -109,14 +140,18 @@ Situation Work::situation(const Catalog& catalog, Epoch epoch) const {
       if (!slot.slot.node.none() && slot.slot.node != self_) continue;
       SlotFacts facts;
       facts.target = slot.target;
-      facts.place = place(view_, *ring_, assignment_, slot.slot, self_);
+      // Who comes next matters only while no copy is present: the search is dear.
+      if (slot.target == self_)
+        facts.place = 0;
+      else if (!slot.seated && !slot.move)
+        facts.place = place(view(), ring(), assignment(), slot.slot, self_);
       facts.pinned = failover == Failover::kPinned || failover == Failover::kManual;
       facts.all_refused = slot.all_refused;
       if (slot.move) facts.move_to = slot.target;
       out.slots[slot.slot] = facts;
     }
   }
-  for (const Move& move : moves_)
+  for (const Move& move : placement_->moves)
     if (const auto at = out.slots.find(move.slot); at != out.slots.end())
       at->second.move_to = move.to;
   // A global slot of this node that is not asked for any more: drained, or it does not fit. A node

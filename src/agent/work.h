@@ -2,17 +2,13 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "agent/catalog.h"
+#include "agent/placement_memory.h"
 #include "engine/reconcile.h"
 #include "membership/member_table.h"
-#include "placement/assign.h"
-#include "placement/rebalance.h"
-#include "placement/ring.h"
-#include "placement/view.h"
 
 namespace kith {
 
@@ -20,34 +16,41 @@ namespace kith {
 [[nodiscard]] NodeView node_view(const RosterDoc& doc, const NodeInfo* info, Liveness liveness);
 
 /// Who should run what, worked out from the records and one's own view of who is alive: what is
-/// between the stores and the Reconciler. Rebuilt whole by `update`.
+/// between the stores and the Reconciler.
 class Work {
  public:
-  /// `calm`: membership has not changed for a while, so that healthy replicas may be moved.
-  void update(const Catalog& catalog, const std::map<NodeId, Member>& members, const NodeId& self,
-              bool calm);
+  /// Null: a memory of its own.
+  explicit Work(std::shared_ptr<PlacementMemory> memory);
 
-  [[nodiscard]] const PlacementView& view() const { return view_; }
-  [[nodiscard]] const Assignment& assignment() const { return assignment_; }
-  [[nodiscard]] const Ring& ring() const { return *ring_; }
+  /// `records`: a digest of all that `catalog` was read from. `calm`: membership has not changed
+  /// for a while, so that healthy replicas may be moved. Works out again only what follows from
+  /// other records or another view of who is alive than at the last time.
+  void update(const Catalog& catalog, uint64_t records, const std::map<NodeId, Member>& members,
+              const NodeId& self, bool calm);
+
+  [[nodiscard]] const PlacementView& view() const { return placement_->view; }
+  [[nodiscard]] const Assignment& assignment() const { return placement_->assignment; }
+  [[nodiscard]] const Ring& ring() const;
+  /// Names the present answers: equal ones are the same.
+  [[nodiscard]] uint64_t key() const { return key_; }
   /// All but `synced`. `epoch`: of this start of the agent; own records before it are hidden.
   [[nodiscard]] Situation situation(const Catalog& catalog, Epoch epoch) const;
   /// Moves that wait for calm, or are under way.
-  [[nodiscard]] bool unbalanced() const { return !moves_.empty(); }
+  [[nodiscard]] bool unbalanced() const { return !placement_->moves.empty(); }
 
   /// The records of a node that is dead, has left, or is not in the roster.
   [[nodiscard]] bool hidden(const NodeId& node) const;
 
  private:
-  void build_view(const Catalog& catalog, const std::map<NodeId, Member>& members,
-                  const NodeId& self);
+  /// A hash of them all, in the roster's order.
+  uint64_t settle_liveness(const Catalog& catalog, const std::map<NodeId, Member>& members);
+  [[nodiscard]] PlacementView make_view(const Catalog& catalog) const;
 
+  std::shared_ptr<PlacementMemory> memory_;
   NodeId self_;
-  PlacementView view_;
-  std::optional<Ring> ring_;
-  std::vector<std::pair<NodeId, uint32_t>> ring_weights_;  ///< what `ring_` was made from
-  Assignment assignment_;
-  std::vector<Move> moves_;
+  uint64_t key_ = 0;
+  std::shared_ptr<const Placement> placement_;
+  mutable std::shared_ptr<const Ring> unused_ring_;  ///< asked for although no service needs one
   std::map<NodeId, Liveness> liveness_;
 };
 

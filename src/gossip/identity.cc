@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 
 #include "gossip/crypto.h"
 
@@ -73,6 +74,12 @@ bool VerifyCache::check(const MemberRumor& rumor, uint64_t cluster_id) {
 
 bool VerifyCache::known(const NodeId& signer, ByteView bytes, const Signature& signature) const {
   return seen_.contains(digest(signer, bytes, signature));
+}
+
+size_t VerifyCache::FirstBytes::operator()(const Digest& digest) const {
+  size_t first = 0;
+  std::memcpy(&first, digest.data(), sizeof first);
+  return first;
 }
 
 VerifyCache::Digest VerifyCache::digest(const NodeId& signer, ByteView bytes,

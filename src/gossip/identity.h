@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
-#include <set>
+#include <unordered_set>
 
 #include "base/bytes.h"
 #include "base/ids.h"
@@ -62,11 +62,14 @@ class VerifyCache {
 
  private:
   using Digest = std::array<uint8_t, 16>;
+  struct FirstBytes {  // of a hash, so as good as any
+    size_t operator()(const Digest& digest) const;
+  };
   [[nodiscard]] static Digest digest(const NodeId& signer, ByteView bytes,
                                      const Signature& signature);
 
   size_t capacity_;
-  std::set<Digest> seen_;
+  std::unordered_set<Digest, FirstBytes> seen_;
   std::deque<Digest> order_;
   uint64_t checked_ = 0;
 };
