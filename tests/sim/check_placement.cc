@@ -1,5 +1,6 @@
 // Two nodes with equal records and equal views of who is alive compute equal placements.
 
+#include <array>
 #include <map>
 #include <set>
 
@@ -33,7 +34,10 @@ class PlacementChecker final : public Checker {
     std::map<uint64_t, std::map<uint64_t, size_t>> seen;
     for (const size_t i : world.live()) {
       const Node& node = world.host(i).node();
-      if (node.synced()) seen[records_of(node)].emplace(placement_of(node), i);
+      if (!node.synced()) continue;
+      Known& known = known_[i];
+      known.settle(world.host(i));
+      seen[known.records].emplace(known.placement, i);
     }
     std::set<uint64_t> unequal;
     for (const auto& [records, placements] : seen) {
@@ -49,6 +53,25 @@ class PlacementChecker final : public Checker {
   }
 
  private:
+  /// What a host's answers were, until something they follow from changes.
+  struct Known {
+    std::array<uint64_t, 4> records_from{};
+    uint64_t records = 0;
+    uint64_t placement_from = 0;
+    uint64_t placement = 0;
+
+    void settle(const SimHost& host) {
+      const Node& node = host.node();
+      const std::array<uint64_t, 4> from{node.documents().root(), node.observed().root(),
+                                         node.membership().changes(), host.lives()};
+      if (from != records_from) records = records_of(node);
+      records_from = from;
+      const uint64_t key = hash_combine(node.work().key(), host.lives());
+      if (key != placement_from) placement = placement_of(node);
+      placement_from = key;
+    }
+  };
+  std::map<size_t, Known> known_;
   std::set<uint64_t> unequal_;
 };
 

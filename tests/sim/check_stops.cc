@@ -1,9 +1,12 @@
 // A replica that runs is stopped only if somebody asked for it, or if a copy of higher rank ran a
 // moment ago, which confirmed that it stays.
 
+#include <array>
 #include <map>
 #include <set>
 #include <tuple>
+#include <utility>
+#include <vector>
 
 #include "checker.h"
 #include "world.h"
@@ -17,12 +20,11 @@ constexpr Duration kFresh = std::chrono::seconds(5);
 class StopChecker final : public Checker {
  public:
   void stepped(World& world, size_t host) override {
-    if (!world.host(host).up()) return;
-    for (const ContainerInfo* container : world.host(host).engine().running())
-      ran_[container->slot][{container->term, world.host(host).id()}] = world.now();
-    if (!world.host(host).agent_up()) return;
-    for (const TaskRecord& task : world.host(host).node().reconciler().tasks())
-      look(world.host(host), task);
+    const SimHost& at = world.host(host);
+    const std::array<uint64_t, 3> from{at.engine().changes(), at.identities(), at.up()};
+    if (std::exchange(looked_at_[host], from) != from) note_running(world, host);
+    if (!at.up() || !at.agent_up()) return;
+    at.node().reconciler().each_task([&](const TaskRecord& task) { look(at, task); });
   }
 
   void stopping(World& world, size_t host, const ContainerInfo& container) override {
@@ -32,13 +34,25 @@ class StopChecker final : public Checker {
     const Rank mine{container.term, at.id()};
     const auto& copies = ran_[container.slot];
     for (auto copy = copies.upper_bound(mine); copy != copies.end(); ++copy)
-      if (world.now() - copy->second <= kFresh) return;
+      if (copy->second == kNever || world.now() - copy->second <= kFresh) return;
     world.violated(at.name() + " stops " + container.slot.text() + " (term " +
                    std::to_string(container.term) + "), which nobody else runs");
   }
 
  private:
   using Rank = std::pair<Term, NodeId>;
+
+  void note_running(World& world, size_t host) {
+    const SimHost& at = world.host(host);
+    auto& here = here_[host];
+    for (const auto& [slot, rank] : here) ran_[slot][rank] = world.now();
+    here.clear();
+    if (!at.up()) return;
+    for (const ContainerInfo* container : at.engine().running()) {
+      here.push_back({container->slot, {container->term, at.id()}});
+      ran_[container->slot][here.back().second] = kNever;
+    }
+  }
 
   // A stop is judged when it is decided: it is carried out a second later.
   void look(const SimHost& at, const TaskRecord& task) {
@@ -72,7 +86,9 @@ class StopChecker final : public Checker {
     return doc.spec.image != container.image || node.leaving();
   }
 
-  std::map<SlotKey, std::map<Rank, Instant>> ran_;
+  std::map<SlotKey, std::map<Rank, Instant>> ran_;                ///< until when; kNever: it runs
+  std::map<size_t, std::vector<std::pair<SlotKey, Rank>>> here_;  ///< what runs, by host
+  std::map<size_t, std::array<uint64_t, 3>> looked_at_;
   std::set<std::string> known_healthy_;  ///< and not told to stop for a good reason
   std::set<std::string> decided_;
 };

@@ -2,9 +2,27 @@
 
 #include <cassert>
 #include <cstdlib>
+#include <unordered_map>
 #include <utility>
 
+#include "base/hash.h"
+
 namespace kith::sim {
+
+FakeDisk::Row FakeDisk::row(const Bytes& content) {
+  static std::unordered_map<uint64_t, std::weak_ptr<const Bytes>> all;
+  static size_t sweep_at = 1024;
+  std::weak_ptr<const Bytes>& kept = all[stable_hash(content)];
+  Row known = kept.lock();
+  if (known && *known == content) return known;
+  auto made = std::make_shared<const Bytes>(content);
+  if (!known) kept = made;
+  if (all.size() >= sweep_at) {
+    std::erase_if(all, [](const auto& item) { return item.second.expired(); });
+    sweep_at = 2 * all.size() + 1024;
+  }
+  return made;
+}
 
 void FakeDisk::write(Persist persist, Written written) {
   waiting_.push_back({std::move(persist), std::move(written)});
@@ -51,7 +69,8 @@ void FakeDisk::lose() {
 
 void FakeDisk::apply(const StoreBatch& batch) {
   ++writes_;
-  for (const StoreBatch::Row& row : batch.documents) documents_[row.key] = row.envelope;
+  for (const StoreBatch::Row& row : batch.documents)
+    documents_[row.key] = FakeDisk::row(row.envelope);
   for (const std::string& key : batch.purged) documents_.erase(key);
   for (const Conflict& conflict : batch.conflicts) conflicts_[conflict.id()] = encode(conflict);
   for (const uint64_t id : batch.settled) conflicts_.erase(id);
@@ -61,14 +80,14 @@ void FakeDisk::apply(const StoreBatch& batch) {
     if (value.empty())
       meta_.erase(key);
     else
-      meta_[key] = value;
+      meta_[key] = row(value);
   }
 }
 
 LoadedState FakeDisk::load() const {
   LoadedState state;
   for (const auto& [key, envelope] : documents_) {
-    auto document = decode_document(envelope);
+    auto document = decode_document(*envelope);
     assert(document);
     state.documents.push_back(std::move(*document));
   }
@@ -79,16 +98,16 @@ LoadedState FakeDisk::load() const {
   }
   state.horizon = horizon_;
   state.last_stamp = last_stamp_;
-  state.meta = meta_;
+  for (const auto& [key, value] : meta_) state.meta[key] = *value;
   return state;
 }
 
 Epoch FakeDisk::next_epoch() {
   Epoch epoch = 1;
   if (const auto at = meta_.find("epoch"); at != meta_.end())
-    epoch = std::strtoull(std::string(as_text(at->second)).c_str(), nullptr, 10) + 1;
+    epoch = std::strtoull(std::string(as_text(*at->second)).c_str(), nullptr, 10) + 1;
   const std::string text = std::to_string(epoch);
-  meta_["epoch"] = Bytes(text.begin(), text.end());
+  meta_["epoch"] = row(Bytes(text.begin(), text.end()));
   return epoch;
 }
 

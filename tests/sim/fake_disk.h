@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "agent/node.h"
@@ -53,9 +54,13 @@ class FakeDisk {
   Duration spread_ = std::chrono::milliseconds(15);
   uint64_t writes_ = 0;
 
-  std::map<std::string, Bytes> documents_;
+  /// Equal contents are kept once for all disks of the process: to save memory, nothing else.
+  using Row = std::shared_ptr<const Bytes>;
+  [[nodiscard]] static Row row(const Bytes& content);
+
+  std::map<std::string, Row> documents_;
   std::map<uint64_t, Bytes> conflicts_;
-  std::map<std::string, Bytes> meta_;
+  std::map<std::string, Row> meta_;
   Stamp horizon_;
   Stamp last_stamp_;
 };

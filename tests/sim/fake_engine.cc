@@ -11,6 +11,11 @@ FakeEngine::FakeEngine(EventQueue& queue, Rng rng, std::function<void()> changed
                        std::function<void(const ContainerInfo&)> stopping)
     : queue_(&queue), rng_(rng), changed_(std::move(changed)), stopping_(std::move(stopping)) {}
 
+void FakeEngine::changed() {
+  ++changes_;
+  changed_();
+}
+
 Duration FakeEngine::between(Duration least, Duration spread) {
   return least +
          Duration(static_cast<int64_t>(rng_.below(static_cast<uint64_t>(spread.count()) + 1)));
@@ -60,7 +65,7 @@ void FakeEngine::detach() {
     }
     ++at;
   }
-  changed_();
+  changed();
 }
 
 void FakeEngine::run(const HostCommand& command) {
@@ -92,7 +97,7 @@ void FakeEngine::run_now(Container& container) {
   container.info.started =
       WallTime{queue_->now().time_since_epoch() / std::chrono::milliseconds(1)};
   ++starts_;
-  changed_();
+  changed();
 }
 
 void FakeEngine::start(const StartTask& command) {
@@ -167,14 +172,14 @@ void FakeEngine::stop(const StopTask& command) {
     } else {
       containers_.erase(id);
     }
-    changed_();
+    changed();
     if (by == attachment_) tell(TaskGone{id, 0});
   });
 }
 
 void FakeEngine::remove(const std::string& task_id) {
   containers_.erase(task_id);
-  changed_();
+  changed();
   tell(TaskGone{task_id, 0});
 }
 
@@ -203,7 +208,7 @@ void FakeEngine::crash() {
     }
     ++at;
   }
-  changed_();
+  changed();
 }
 
 void FakeEngine::stop_engine() {
@@ -219,7 +224,7 @@ void FakeEngine::stop_engine() {
     }
   }
   std::erase_if(containers_, [](const auto& item) { return !item.second.created; });
-  changed_();
+  changed();
 }
 
 void FakeEngine::start_engine() {
@@ -234,7 +239,7 @@ void FakeEngine::exit(const std::string& task_id, int32_t code) {
   at->second.info.status = ContainerStatus::kExited;
   at->second.info.exit_code = code;
   if (!at->second.stopping) tell(TaskExited{task_id, code, false, {}});
-  changed_();
+  changed();
 }
 
 void FakeEngine::set_health(const std::string& task_id, Health health) {

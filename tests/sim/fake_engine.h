@@ -63,8 +63,11 @@ class FakeEngine {
   /// Task ids of what runs now, of one slot.
   [[nodiscard]] std::vector<const ContainerInfo*> running() const;
   [[nodiscard]] uint64_t starts() const { return starts_; }
+  /// Grows whenever what runs may have changed.
+  [[nodiscard]] uint64_t changes() const { return changes_; }
 
  private:
+  void changed();
   void tell(HostEvent event);
   void announce();
   void start(const StartTask& command);
@@ -88,6 +91,7 @@ class FakeEngine {
   uint64_t next_id_ = 1;
   uint64_t next_step_ = 1;
   uint64_t starts_ = 0;
+  uint64_t changes_ = 0;
   std::string start_fault_;
 };
 

@@ -61,6 +61,8 @@ void SimHost::start_agent(const ClusterKey& key) {
                   epoch_, rng_.next(), disk_.load()};
   for (const Endpoint& seed : seeds)
     if (seed != setup.address) setup.seeds.push_back(seed);
+  setup.verified = verified;
+  setup.placements = placements;
   NodeEffects effects;
   node_ = std::make_unique<Node>(std::move(setup), rng_.split(), now(), effects);
   carry_out(std::move(effects));

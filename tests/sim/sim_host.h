@@ -64,6 +64,8 @@ class SimHost {
   [[nodiscard]] Clocks& clocks() { return clocks_; }
   [[nodiscard]] Now now() const { return clocks_.read(queue_->now()); }
   [[nodiscard]] Epoch epoch() const { return epoch_; }
+  /// How many agents have run here.
+  [[nodiscard]] uint64_t lives() const { return life_; }
   /// How many it has had.
   [[nodiscard]] size_t identities() const { return identities_; }
   /// By timers.
@@ -73,6 +75,9 @@ class SimHost {
   std::vector<Endpoint> seeds;
   SwimConfig swim = SwimConfig::lan();
   std::map<std::string, std::string> labels;
+  /// Shared between all hosts of a world, for speed alone: NodeSetup.
+  std::shared_ptr<VerifyCache> verified;
+  std::shared_ptr<PlacementMemory> placements;
 
   void start_agent(const ClusterKey& key);
   /// kill -9: its streams are closed by the kernel, containers run on.

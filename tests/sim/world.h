@@ -118,6 +118,7 @@ class World final : private NetworkUser, private HostObserver {
   [[nodiscard]] Instant calm_since() const { return calm_since_; }
 
  private:
+  static constexpr size_t kMaxVerified = size_t{1} << 20;
   // NetworkUser
   void datagram(size_t host, const Endpoint& from, Bytes bytes) override;
   uint64_t stream_accepted(size_t host) override;
@@ -142,6 +143,8 @@ class World final : private NetworkUser, private HostObserver {
   EventQueue queue_;
   Network network_;
   ClusterKey key_;
+  std::shared_ptr<VerifyCache> verified_ = std::make_shared<VerifyCache>(kMaxVerified);
+  std::shared_ptr<PlacementMemory> placements_;
   std::map<size_t, NetworkUser*> guests_;
   std::vector<std::unique_ptr<SimHost>> hosts_;
   std::vector<std::unique_ptr<Checker>> checkers_;

@@ -25,9 +25,10 @@ bool World::connected(size_t a, size_t b) const {
 
 bool World::views_agree() const {
   const std::vector<size_t> agents = live();
+  for (const size_t i : agents)  // what is cheap to see first
+    if (hosts_[i]->node().membership().alive_count() != agents.size()) return false;
   for (const size_t i : agents) {
     const Swim& swim = hosts_[i]->node().membership();
-    if (swim.alive_count() != agents.size()) return false;
     for (const size_t other : agents) {
       const Member* member = swim.find(hosts_[other]->id());
       if (member == nullptr || member->state != MemberState::kAlive) return false;
@@ -37,16 +38,17 @@ bool World::views_agree() const {
 }
 
 bool World::converged() const {
-  if (!views_agree()) return false;
   const std::vector<size_t> agents = live();
   for (const size_t i : agents) {
     const Node& node = hosts_[i]->node();
     if (!node.synced() || node.documents().root() != hosts_[agents[0]]->node().documents().root())
       return false;
-    for (const size_t other : agents)
-      if (!node.catalog().roster().contains(hosts_[other]->id())) return false;
   }
-  return true;
+  if (!views_agree()) return false;
+  const auto enrolled = [&](size_t other) {  // of the documents, which are equal everywhere
+    return hosts_[agents[0]]->node().catalog().roster().contains(hosts_[other]->id());
+  };
+  return std::all_of(agents.begin(), agents.end(), enrolled);
 }
 
 std::map<SlotKey, std::vector<size_t>> World::running() const {
