@@ -332,7 +332,7 @@ Instant Node::next_deadline() const {
   for (const auto& [node, waits] : inventories_) next = std::min(next, waits.due);
   if (!synced_) next = std::min(next, now_.mono + std::chrono::milliseconds(100));
   if (!sync_wanted_.empty() && syncing_ == 0) next = std::min(next, sync_not_before_);
-  if (saving_ == 0 && !unsaved_.empty()) next = std::min(next, save_not_before_);
+  if (saving_ == 0 && !editing_ && !unsaved_.empty()) next = std::min(next, save_not_before_);
   if (!listed_ && setup_.has_engine) next = std::min(next, engine_grace_);
   if (!was_ready_ && synced_) next = std::min(next, swim_.held_until());
   if (!leaving_) {

@@ -148,6 +148,7 @@ void Node::finish_edit(const Status& status, Now now) {
   for (Document& document : flight.documents) docs_.merge(std::move(document), now, effects);
   apply(effects, now);
   answer(flight.edit, flight.result);
+  flush_disk(now);  // before the next edit: it waits while there is one
 }
 
 void Node::written(uint64_t persist, const Status& status, Now now, NodeEffects& out) {
@@ -169,8 +170,10 @@ void Node::written(uint64_t persist, const Status& status, Now now, NodeEffects&
   drain(out);
 }
 
+/// Not behind an edit under way: what was merged meanwhile may be older than it, and would take its
+/// place on disk after it was acknowledged.
 void Node::flush_disk(Now now) {
-  if (saving_ != 0 || unsaved_.empty() || now.mono < save_not_before_) return;
+  if (saving_ != 0 || editing_ || unsaved_.empty() || now.mono < save_not_before_) return;
   saving_ = next_persist_++;
   being_saved_ = std::exchange(unsaved_, {});
   out_.persists.push_back({saving_, being_saved_});
