@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/node.h"
+#include "base/defects.h"
 
 namespace kith {
 namespace {
@@ -85,6 +86,7 @@ void Node::start_syncs(Now now) {
     if (const auto peer = any_peer()) sync_wanted_.insert(*peer);
   }
   if (syncing_ != 0 || now.mono < sync_not_before_) return;
+  if (synced_ && defective(Defect::kNoAntiEntropy)) return sync_wanted_.clear();
   while (!sync_wanted_.empty() && syncing_ == 0) {
     auto at = sync_wanted_.begin();
     std::advance(at, static_cast<ptrdiff_t>(rng_.below(sync_wanted_.size())));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "agent/node.h"
+#include "base/defects.h"
 
 namespace kith {
 namespace {
@@ -94,7 +95,7 @@ void Node::supersede(Now now) {
 }
 
 uint64_t Node::edit(Edit edit) {
-  if (edits_.size() >= kMaxQueuedEdits) return 0;
+  if (edits_.size() >= kMaxQueuedEdits && !defective(Defect::kEditsWithoutLimit)) return 0;
   edits_.push_back({next_edit_, std::move(edit)});
   return next_edit_++;
 }
@@ -131,6 +132,7 @@ void Node::run_edits(Now now) {
     flight.documents.push_back(*scratch.find_any(drafted->key));
     out_.persists.push_back({flight.persist, std::move(effects.batch)});
     editing_ = std::move(flight);
+    if (defective(Defect::kEditBeforeDisk)) finish_edit({}, now);
   }
 }
 
@@ -173,7 +175,8 @@ void Node::written(uint64_t persist, const Status& status, Now now, NodeEffects&
 /// Not behind an edit under way: what was merged meanwhile may be older than it, and would take its
 /// place on disk after it was acknowledged.
 void Node::flush_disk(Now now) {
-  if (saving_ != 0 || editing_ || unsaved_.empty() || now.mono < save_not_before_) return;
+  const bool behind = editing_ && !defective(Defect::kFlushBehindEdit);
+  if (saving_ != 0 || behind || unsaved_.empty() || now.mono < save_not_before_) return;
   saving_ = next_persist_++;
   being_saved_ = std::exchange(unsaved_, {});
   out_.persists.push_back({saving_, being_saved_});

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/defects.h"
 #include "base/hash.h"
 
 namespace kith {
@@ -101,6 +102,8 @@ PlacementView Work::make_view(const Catalog& catalog) const {
   for (const auto& [node, refusals] : catalog.refusals())
     for (const auto& [slot, refused] : refusals)
       view.refusals.push_back({slot, node, refused.generation, refused.reason});
+  if (defective(Defect::kPlacementOfSelf))
+    for (NodeView& node : view.nodes) node.weight *= node.id == self_ ? 2 : 1;
   put_in_order(view);
   return view;
 }
@@ -109,7 +112,8 @@ void Work::update(const Catalog& catalog, uint64_t records, const std::map<NodeI
                   const NodeId& self, bool calm) {
   self_ = self;
   const uint64_t liveness = settle_liveness(catalog, members);
-  const uint64_t key = hash_combine(hash_combine(records, liveness), calm ? 1 : 0);
+  uint64_t key = hash_combine(hash_combine(records, liveness), calm ? 1 : 0);
+  if (defective(Defect::kPlacementOfSelf)) key = hash_combine(key, self.short_id());
   if (key == key_) return;
   key_ = key;
   unused_ring_.reset();

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/defects.h"
+
 namespace kith {
 namespace {
 
 bool listed(const std::vector<Confirmation>& list, const NodeId& asker, uint64_t nonce) {
-  return std::any_of(list.begin(), list.end(),
-                     [&](const Confirmation& c) { return c.asker == asker && c.nonce == nonce; });
+  return std::any_of(list.begin(), list.end(), [&](const Confirmation& c) {
+    return c.asker == asker && (c.nonce == nonce || defective(Defect::kConfirmAnyNonce));
+  });
 }
 
 bool equal(const std::vector<Confirmation>& a, const std::vector<Confirmation>& b) {
@@ -60,7 +63,7 @@ class Planner {
 
   // Row 7. A copy of another service that had the same name is nobody's as well.
   void stop_unwanted() {
-    if (!view_.synced) return;
+    if (!view_.synced && !defective(Defect::kStopUnsynced)) return;
     const bool wanted = wanted_here();
     for (const OwnCopy& own : view_.own)
       if (!wanted || own.record->service_id != service_->id) stop(own, 7);
@@ -107,7 +110,7 @@ class Planner {
     if (target) return add(ActionKind::kStart, 1);
     if (!view_.facts.place || view_.facts.pinned) return;
     const Duration wait = kTakeoverStep * std::max<uint32_t>(*view_.facts.place, 1);
-    if (view_.absent_for >= wait) add(ActionKind::kStart, 2);
+    if (view_.absent_for >= wait && !defective(Defect::kTakeoverNever)) add(ActionKind::kStart, 2);
   }
 
   void tend() {
@@ -153,7 +156,7 @@ class Planner {
     if (mine.ask == 0 || mine_->asked == nullptr || *mine_->asked != higher)
       actions_.push_back(
           {.kind = ActionKind::kAsk, .row = 5, .task_id = mine.id, .asked = std::move(higher)});
-    else if (confirmed)
+    else if (confirmed || defective(Defect::kStopUnconfirmed))
       add(ActionKind::kYield, 5, mine.id);
     return true;
   }

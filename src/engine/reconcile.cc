@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/defects.h"
 
 namespace kith {
 namespace {
@@ -177,7 +178,7 @@ SlotView Reconciler::view_of(const SlotKey& slot, LocalSlot& local, Instant now)
   view.self = self_;
   view.service = service_of(slot);
   view.facts = facts_of(slot);
-  view.paused = paused() || !announced_;
+  view.paused = (paused() || !announced_) && !defective(Defect::kNoBootPause);
   view.synced = situation_.synced && !stalled_;
   view.leaving = leaving_;
   if (const auto peers = peers_.find(slot); peers != peers_.end()) view.peers = peers->second;
@@ -364,7 +365,8 @@ void Reconciler::fire(LocalSlot& local, Now now, ReconcileEffects& out) {
 }
 
 void Reconciler::start_waiting(LocalSlot& local, Now now, ReconcileEffects& out) {
-  if (paused() || !engine_up_ || !listed_ || leaving_) return;
+  const bool waits = paused() && !defective(Defect::kNoBootPause);
+  if (waits || !engine_up_ || !listed_ || leaving_) return;
   const bool blocked = std::any_of(local.tasks.begin(), local.tasks.end(), ending);
   for (Task& task : local.tasks) {
     if (task.phase != TaskPhase::kWaiting || (blocked && !task.overlaps)) continue;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/defects.h"
 #include "engine/reconcile.h"
 
 namespace kith {
@@ -53,6 +54,7 @@ Task& Reconciler::create(const SlotKey& slot, LocalSlot& local, const TaskRecord
   record.slot = slot;
   constexpr Term kMost = std::numeric_limits<Term>::max();  // whoever says it must not start over
   record.term = std::min(highest, kMost - 1) + 1;
+  if (highest > 0 && defective(Defect::kTermNotAdvanced)) record.term = highest;
   record.node = self_;
   record.state = TaskState::kAssigned;
   record.message = "assigned";

@@ -1,6 +1,7 @@
 // What is said of members: each claim judged by its incarnation, believed, passed on, or answered.
 #include <algorithm>
 
+#include "base/defects.h"
 #include "membership/swim.h"
 
 namespace kith {
@@ -286,7 +287,8 @@ void Swim::accused(const MemberRumor& rumor, const NodeId& from, Instant now, Sw
 
 void Swim::raise_self(Incarnation above, Instant now, SwimEffects& out) {
   Member& me = *table_.find(table_.self());
-  me.incarnation = std::max(me.incarnation, above) + 1;
+  me.incarnation = std::max(me.incarnation, above);
+  if (!defective(Defect::kNoNewIncarnation)) ++me.incarnation;
   table_.touch();
   if (epoch_of(me.incarnation) != me.epoch) {
     me.epoch = epoch_of(me.incarnation);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/defects.h"
+
 namespace kith {
 
 bool FlapTracker::accused(const MemberRumor& rumor, Instant now) {
@@ -19,7 +21,7 @@ bool FlapTracker::accused(const MemberRumor& rumor, Instant now) {
   counted_ = true;
   while (!flaps_.empty() && now - flaps_.front() > config_.flap_window) flaps_.pop_front();
   if (flaps_.size() < kMaxFlaps) flaps_.push_back(now);
-  if (flaps_.size() >= 2) {
+  if (flaps_.size() >= 2 && !defective(Defect::kHoldDownIgnored)) {
     Duration hold = config_.hold_down_first;
     for (size_t n = 2; n < flaps_.size() && hold < config_.hold_down_max; ++n) hold *= 2;
     held_until_ = now + std::min(hold, config_.hold_down_max);

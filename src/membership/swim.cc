@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/defects.h"
 #include "base/hash.h"
 
 namespace kith {
@@ -311,7 +312,8 @@ void Swim::stalled(Duration lag, Instant now) {
 void Swim::advance(Instant now, SwimEffects& out) {
   std::vector<NodeId> failed;
   prober_.advance(now, out, failed);
-  for (const NodeId& id : failed) accuse(id, Claim::kSuspect, now, out);
+  const Claim verdict = defective(Defect::kNoSuspicion) ? Claim::kDead : Claim::kSuspect;
+  for (const NodeId& id : failed) accuse(id, verdict, now, out);
   if (leaving_) return;
   advance_suspicions(now, out);
   if (now >= next_tick_) {

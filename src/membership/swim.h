@@ -124,6 +124,8 @@ class Swim {
   [[nodiscard]] Instant isolated_since() const { return isolation_.since(); }
   /// False while this node holds itself down for flapping.
   [[nodiscard]] bool ready_allowed(Instant now) const { return flaps_.ready_allowed(now); }
+  /// Counted within the window.
+  [[nodiscard]] size_t flaps(Instant now) const { return flaps_.flaps(now); }
   [[nodiscard]] Instant held_until() const { return flaps_.held_until(); }
   [[nodiscard]] const SwimConfig& config() const { return config_; }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <tuple>
 
+#include "base/defects.h"
 #include "placement/bounds.h"
 #include "placement/eligibility.h"
 #include "placement/node_index.h"
@@ -314,8 +315,9 @@ std::optional<Choice> Rebalancer::best_between(size_t service, const std::vector
                                   [&](uint32_t a, uint32_t b) { return target_order(a, b) < 0; });
   const int64_t spread =
       2 * (static_cast<int64_t>(counts_[from]) - static_cast<int64_t>(counts_[to]) - 1);
-  if (violated == 0 && spread < 0) return std::nullopt;
-  if (violated == 0 && spread == 0 && !load_allows(from, to)) {
+  const bool any = defective(Defect::kMovesWithoutGain);
+  if (violated == 0 && spread < 0 && !any) return std::nullopt;
+  if (violated == 0 && spread == 0 && !any && !load_allows(from, to)) {
     // With unequal weights the pair of least load sums need not be the one that the bar on small
     // gains lets through: look for the pair furthest apart.
     const auto left = [&](uint32_t node) {
@@ -344,7 +346,7 @@ std::optional<Choice> Rebalancer::best_between(size_t service, const std::vector
     const auto node = standing.where[slot];
     if (!node || (*node != from && source_order(*node, from) != 0)) continue;
     if (!std::binary_search(sources.begin(), sources.end(), *node)) continue;
-    if (violated == 0 && spread == 0 && !load_allows(*node, to)) continue;
+    if (violated == 0 && spread == 0 && !any && !load_allows(*node, to)) continue;
     const uint64_t hash = standing.targets->slots[slot].slot.hash();
     if (found && hash >= choice.hash) continue;
     found = true;

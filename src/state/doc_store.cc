@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "base/defects.h"
 #include "base/hash.h"
 #include "gossip/message.h"
 
@@ -14,6 +15,14 @@ constexpr std::string_view kLostPrefix = "lost/";
 /// A host's clock as far as it can be true; one from beyond would use up the stamps.
 WallTime believable(WallTime wall) {
   return wall < kLatestStamp.wall() ? wall : WallTime{0};
+}
+
+bool wins_over(const Document& theirs, const Document& mine) {
+  const bool later = mine.version < theirs.version;
+  const bool by_order = !defective(Defect::kMergeKeepsMine) && !defective(Defect::kMergeByArrival);
+  if (by_order || descent(later ? mine : theirs, later ? theirs : mine) != Descent::kConcurrent)
+    return later;
+  return defective(Defect::kMergeByArrival);
 }
 
 bool equal_value(const Document& a, const Document& b) {
@@ -146,8 +155,8 @@ MergeOutcome DocStore::merge(Document theirs, Now now, DocEffects& out, DocSourc
     return set_aside(std::move(theirs), ConflictReason::kFarFuture, now, out);
   }
   if (!here) return merge_new(std::move(theirs), source, now, out);
-  return at->second.version < theirs.version ? merge_over(at->second, std::move(theirs), now, out)
-                                             : merge_under(at->second, std::move(theirs), now, out);
+  return wins_over(theirs, at->second) ? merge_over(at->second, std::move(theirs), now, out)
+                                       : merge_under(at->second, std::move(theirs), now, out);
 }
 
 MergeOutcome DocStore::merge_new(Document theirs, DocSource source, Now now, DocEffects& out) {
@@ -244,6 +253,12 @@ void DocStore::settle_equal(const Document& document, DocEffects& out) {
 }
 
 void DocStore::purge(Now now, DocEffects& out) {
+  if (defective(Defect::kTombstoneForgotten)) {
+    for (auto at = documents_.begin(); at != documents_.end();) {
+      const auto here = at++;
+      if (here->second.deleted) erase(here, out);
+    }
+  }
   const Stamp cutoff = Stamp::from_wall({now.wall.ms - config_.tombstone_age.count()});
   Stamp horizon = horizon_;
   for (const auto& [key, document] : documents_) {
