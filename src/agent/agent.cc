@@ -218,8 +218,10 @@ void Agent::arm() {
     timer_.stop();
     return;
   }
-  armed_ = next;
-  timer_.start(std::max<Duration>(next - read_now().mono, Duration::zero()));
+  // What is overdue already does not make the loop late.
+  const Instant now = read_now().mono;
+  armed_ = std::max(next, now);
+  timer_.start(armed_ - now);
 }
 
 void Agent::carry_out() {

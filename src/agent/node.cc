@@ -334,7 +334,8 @@ Instant Node::next_deadline() const {
   if (!sync_wanted_.empty() && syncing_ == 0) next = std::min(next, sync_not_before_);
   if (saving_ == 0 && !editing_ && !unsaved_.empty()) next = std::min(next, save_not_before_);
   if (!listed_ && setup_.has_engine) next = std::min(next, engine_grace_);
-  if (!was_ready_ && synced_) next = std::min(next, swim_.held_until());
+  if (!was_ready_ && synced_ && swim_.held_until() > now_.mono)
+    next = std::min(next, swim_.held_until());
   if (!leaving_) {
     for (const Seed& seed : seeds_) {
       if (seed.stream != 0 || met(seed)) continue;
