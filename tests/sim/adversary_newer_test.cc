@@ -52,6 +52,7 @@ TEST_CASE("sim: a newer version's fields of a service survive the edits of older
   it.newer->say(1, {RecordRumor{key, encode(document)}});
   world.run_for(1s);
   REQUIRE(world.scale(2, "web", 5).result);
+  world.run_for(1s);  // an edit of what was there before would win over it
   REQUIRE(world.set_image(0, "web", "caddy").result);
   within(world, 60s, "web runs", [&] { return world.runs_exactly("web", 5); });
   for (size_t i = 0; i < 3; ++i) {

@@ -1,10 +1,9 @@
 // A node that is gone is found dead by all that live; once faults have ended, nobody that lives is
 // held dead for long.
 
-#include <array>
+#include <algorithm>
 #include <map>
 #include <utility>
-#include <vector>
 
 #include "checker.h"
 #include "world.h"
@@ -14,14 +13,32 @@ namespace {
 
 constexpr Duration kFindDead = std::chrono::seconds(15);
 constexpr Duration kFindLive = std::chrono::seconds(20);
+constexpr size_t kObserversAtATime = 64;
+constexpr Duration kTick = std::chrono::milliseconds(2);
+constexpr Duration kTell = std::chrono::milliseconds(500);
 
 class MembershipChecker final : public Checker {
  public:
+  MembershipChecker() : Checker("membership") {}
+
+  void stepped(World& world, size_t host) override {
+    const SimHost& at = world.host(host);
+    if (!at.agent_up() || at.is_clone()) return;
+    View& view = views_[host];
+    if (view.life != at.epoch() || view.identity != at.identities())
+      view = {at.epoch(), at.identities(), {}, 0, 0, Instant::min()};
+    const uint64_t changes = at.node().membership().changes();
+    if (std::exchange(view.changes, changes) != changes)
+      for (const auto& [id, member] : at.node().membership().members())
+        follow(world, at, view.members[id], member);
+    follow_flaps(world, at, view);
+  }
+
   void now_and_then(World& world) override {
     const Instant now = world.now();
     for (size_t i = 0; i < world.size(); ++i) {
       const SimHost& host = world.host(i);
-      if (world.has_guest(i)) {  // neither here nor gone
+      if (world.has_guest(i) || host.is_clone()) {  // neither here nor gone
         live_since_.erase(i);
         gone_since_.erase(i);
       } else if (!host.agent_up() || host.frozen()) {
@@ -35,72 +52,94 @@ class MembershipChecker final : public Checker {
       }
       last_start_[i] = host.epoch();
     }
-    std::vector<std::pair<Standing, size_t>> standing = standing_of(world);
-    if (standing != standing_) ++standings_;
-    standing_ = std::move(standing);
-    for (const auto& [i, since] : live_since_) {
-      Observer& observer = observers_[i];
-      const SimHost& host = world.host(i);
-      const std::array<uint64_t, 3> from{host.node().membership().changes(), host.lives(),
-                                         standings_};
-      if (std::exchange(observer.from, from) != from) observer.doubts = doubts_of(world, i);
-      for (const size_t other : observer.doubts) look(world, i, since, other);
-    }
+    // Of a large world a part each time.
+    const size_t parts = 1 + world.size() / kObserversAtATime;
+    ++looks_;
+    for (const auto& [i, since] : live_since_)
+      for (size_t other = i % parts == looks_ % parts ? 0 : world.size(); other < world.size();
+           ++other)
+        if (other != i) look(world, i, since, other);
   }
 
  private:
-  struct Observer {
-    std::array<uint64_t, 3> from{};
-    /// Whom it holds to be here and is gone, or the reverse: who may become a violation by time.
-    std::vector<size_t> doubts;
-  };
-  enum Standing : uint8_t { kNeither, kLives, kGone };
-
-  [[nodiscard]] Standing standing(size_t host) const {
-    if (gone_since_.contains(host)) return kGone;
-    return live_since_.contains(host) ? kLives : kNeither;
-  }
-
-  /// Of every host, and which of its identities it has.
-  [[nodiscard]] std::vector<std::pair<Standing, size_t>> standing_of(const World& world) const {
-    std::vector<std::pair<Standing, size_t>> all;
-    for (size_t i = 0; i < world.size(); ++i)
-      all.emplace_back(standing(i), world.host(i).identities());
-    return all;
-  }
-
-  [[nodiscard]] std::vector<size_t> doubts_of(const World& world, size_t i) const {
-    std::vector<size_t> doubts;
-    const Swim& swim = world.host(i).node().membership();
-    for (size_t other = 0; other < world.size(); ++other) {
-      if (other == i || standing(other) == kNeither) continue;
-      const Member* member = swim.find(world.host(other).id());
-      const bool here = member != nullptr && member->present();
-      if (here == (standing(other) == kGone)) doubts.push_back(other);
-    }
-    return doubts;
-  }
-
   void look(World& world, size_t i, Instant since, size_t other) {
     const SimHost& host = world.host(i);
+    const Member* member = host.node().membership().find(world.host(other).id());
     if (const auto gone = gone_since_.find(other); gone != gone_since_.end()) {
-      if (world.now() - std::max(since, gone->second) > kFindDead)
-        world.violated(host.name() + " does not notice that " + world.host(other).name() +
-                       " is gone");
+      if (world.now() - std::max(since, gone->second) <= kFindDead) return;
+      expect(world, "the gone", member == nullptr || !member->present(), [&] {
+        return host.name() + " does not notice that " + world.host(other).name() + " is gone";
+      });
       return;
     }
     if (world.calm_since() == kNever) return;
-    const Instant from = std::max({since, live_since_.at(other), world.calm_since()});
-    if (world.now() - from > kFindLive)
-      world.violated(host.name() + " holds " + world.host(other).name() + " dead, which lives");
+    const Instant from = std::max({since, live_since_[other], world.calm_since()});
+    if (world.now() - from <= kFindLive) return;
+    if (!live_since_.contains(other)) return;
+    expect(world, "the living", member != nullptr && member->present(), [&] {
+      return host.name() + " holds " + world.host(other).name() + " dead, which lives";
+    });
   }
 
+  struct Held {
+    MemberState state = MemberState::kDead;
+    Instant since = Instant::min();
+  };
+  struct View {
+    Epoch life = 0;
+    size_t identity = 0;
+    std::map<NodeId, Held> members;
+    uint64_t changes = 0;
+    size_t flaps = 0;
+    Instant flapped = Instant::min();
+  };
+
+  // Who gives another up for dead by its own finding has suspected it for long enough.
+  void follow(World& world, const SimHost& at, Held& held, const Member& member) {
+    if (held.state == member.state) return;
+    const Held before = std::exchange(held, {member.state, world.now()});
+    if (member.state != MemberState::kDead || member.accusations.empty() ||
+        member.accusations.front().accuser != at.id() || hearsay(world, at, member))
+      return;
+    const bool suspected = before.state == MemberState::kSuspect &&
+                           world.now() - before.since >= at.swim.suspicion_min - kTick;
+    expect(world, "own verdicts", suspected, [&] {
+      return at.name() + " gives " + member.name + " up for dead without a suspicion's time";
+    });
+  }
+
+  /// What it said before, perhaps in an earlier life, came back to it.
+  static bool hearsay(const World& world, const SimHost& at, const Member& dead) {
+    for (size_t i = 0; i < world.size(); ++i) {
+      const SimHost& other = world.host(i);
+      if (&other == &at || !other.agent_up()) continue;
+      const Member* held = other.node().membership().find(dead.id);
+      if (held != nullptr && held->state == dead.state && held->incarnation == dead.incarnation &&
+          !held->accusations.empty() && held->accusations.front().accuser == at.id())
+        return true;
+    }
+    return false;
+  }
+
+  // Who was given up and came back twice takes no new work for a while.
+  void follow_flaps(World& world, const SimHost& at, View& view) {
+    const size_t flaps = at.node().membership().flaps(at.now().mono);
+    if (flaps > view.flaps) view.flapped = flaps >= 2 ? world.now() : Instant::min();
+    view.flaps = flaps;
+    if (view.flapped == Instant::min()) return;
+    const Duration since = world.now() - view.flapped;
+    if (since < kTell || since > at.swim.hold_down_first - kTell) return;
+    const NodeInfo* info = at.node().catalog().info(at.id());
+    if (info == nullptr) return;
+    expect(world, "hold-downs", !info->ready,
+           [&] { return at.name() + " flapped and says that it is ready"; });
+  }
+
+  std::map<size_t, View> views_;
   std::map<size_t, Instant> live_since_;
   std::map<size_t, Instant> gone_since_;
   std::map<size_t, Epoch> last_start_;
-  std::vector<std::pair<Standing, size_t>> standing_;
-  uint64_t standings_ = 0;
-  std::map<size_t, Observer> observers_;
+  size_t looks_ = 0;
 };
 
 }  // namespace

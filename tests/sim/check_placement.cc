@@ -30,24 +30,28 @@ uint64_t placement_of(const Node& node) {
 
 class PlacementChecker final : public Checker {
  public:
+  PlacementChecker() : Checker("placement") {}
+
   void now_and_then(World& world) override {
     std::map<uint64_t, std::map<uint64_t, size_t>> seen;
+    std::map<uint64_t, size_t> holders;
     for (const size_t i : world.live()) {
       const Node& node = world.host(i).node();
       if (!node.synced()) continue;
       Known& known = known_[i];
       known.settle(world.host(i));
       seen[known.records].emplace(known.placement, i);
+      ++holders[known.records];
     }
     std::set<uint64_t> unequal;
     for (const auto& [records, placements] : seen) {
-      if (placements.size() < 2) continue;
+      if (holders[records] < 2) continue;
       // Once may be the moment between hearing and looking.
-      if (unequal_.contains(records))
-        world.violated(
-            "equal records, other placements: " + world.host(placements.begin()->second).name() +
-            " and " + world.host(placements.rbegin()->second).name());
-      unequal.insert(records);
+      expect(world, "equal views", placements.size() < 2 || !unequal_.contains(records), [&] {
+        return "equal records, other placements: " + world.host(placements.begin()->second).name() +
+               " and " + world.host(placements.rbegin()->second).name();
+      });
+      if (placements.size() > 1) unequal.insert(records);
     }
     unequal_ = std::move(unequal);
   }

@@ -14,28 +14,38 @@ namespace {
 constexpr Duration kSettle = std::chrono::seconds(60);
 /// Moves for balance run two copies for a moment.
 constexpr Duration kOverlap = std::chrono::seconds(15);
+/// From the end of a wait to the start, and a tenth of the longest wait more: jitter.
+constexpr Duration kBackOffSlack = std::chrono::seconds(1);
 
 class SlotChecker final : public Checker {
  public:
+  SlotChecker() : Checker("slots") {}
+
   void now_and_then(World& world) override {
+    note_back_off(world);
     if (world.settled_since() == kNever || world.now() - world.settled_since() <= kSettle) return;
     const std::vector<size_t> live = world.live();
     if (live.empty()) return;
-    std::set<std::string> wrong;
-    look(world, world.host(live[0]).node(), wrong);
-    std::erase_if(since_, [&](const auto& item) { return !wrong.contains(item.first); });
-    for (const std::string& what : wrong) {
-      const auto [at, fresh] = since_.try_emplace(what, world.now());
-      if (!fresh && world.now() - at->second > kOverlap) world.violated(what);
+    wrong_.clear();
+    look(world, world.host(live[0]).node());
+    std::erase_if(since_, [&](const auto& item) { return !wrong_.contains(item.first); });
+    for (const std::string& what : wrong_) {
+      const Instant since = since_.try_emplace(what, world.now()).first->second;
+      expect(world, "wrong for a moment", world.now() - since <= kOverlap, [&] { return what; });
     }
   }
 
  private:
-  static void look(const World& world, const Node& node, std::set<std::string>& wrong) {
+  void judge(std::string_view about, bool right, const std::string& what) {
+    count(about);
+    if (!right) wrong_.insert(what);
+  }
+
+  void look(const World& world, const Node& node) {
     const auto running = world.running();
     for (const auto& [name, doc] : node.catalog().services()) {
       if (doc->spec.image.starts_with("missing")) continue;
-      if (doc->spec.mode == ServiceMode::kGlobal) look_at_global(world, node, name, wrong);
+      if (doc->spec.mode == ServiceMode::kGlobal) look_at_global(world, node, name);
       if (doc->spec.mode != ServiceMode::kReplicated) continue;
       for (uint32_t index = 1; index <= doc->spec.replicas; ++index) {
         const auto at = running.find(SlotKey{name, index, {}});
@@ -44,26 +54,27 @@ class SlotChecker final : public Checker {
         const bool home_away = doc->spec.failover == Failover::kPinned &&
                                (home == doc->homes.end() || !lives(world, home->second));
         const bool waits = home_away || backs_off(world, SlotKey{name, index, {}});
-        if (copies != 1 && !(copies == 0 && waits))
-          wrong.insert(name + "." + std::to_string(index) + " runs " + std::to_string(copies) +
-                       " times");
+        judge("slots", copies == 1 || (copies == 0 && waits),
+              name + "." + std::to_string(index) + " runs " + std::to_string(copies) + " times");
       }
     }
     for (size_t i = 0; i < world.size(); ++i) {
       if (!world.host(i).up()) continue;
-      for (const ContainerInfo* container : world.host(i).engine().running()) {
-        const auto at = node.catalog().services().find(container->slot.service);
-        const std::string what = container->slot.text() + " on " + world.host(i).name();
-        if (at == node.catalog().services().end() || at->second->id != container->service_id)
-          wrong.insert(what + " is of a service that is no more");
-        else if (at->second->spec.mode == ServiceMode::kReplicated &&
-                 container->slot.index > at->second->spec.replicas)
-          wrong.insert(what + " is scaled away");
-        else if (container->image != at->second->spec.image)
-          wrong.insert(what + " runs " + container->image + ", asked for is " +
-                       at->second->spec.image);
-      }
+      for (const ContainerInfo* container : world.host(i).engine().running())
+        look_at(world, node, i, *container);
     }
+  }
+
+  void look_at(const World& world, const Node& node, size_t host, const ContainerInfo& container) {
+    const auto at = node.catalog().services().find(container.slot.service);
+    const std::string what = container.slot.text() + " on " + world.host(host).name();
+    if (at == node.catalog().services().end() || at->second->id != container.service_id)
+      return judge("copies", false, what + " is of a service that is no more");
+    const ServiceSpec& spec = at->second->spec;
+    const bool replicated = spec.mode == ServiceMode::kReplicated;
+    judge("copies", !replicated || container.slot.index <= spec.replicas, what + " is scaled away");
+    judge("copies", container.image == spec.image,
+          what + " runs " + container.image + ", asked for is " + spec.image);
   }
 
   static bool lives(const World& world, const NodeId& node) {
@@ -71,25 +82,34 @@ class SlotChecker final : public Checker {
     return host && world.host(*host).agent_up();
   }
 
-  /// It failed so often that its owner still waits before the next start, and not longer than it
-  /// should: 1 s from the second failure on, doubled with each, and a tenth more.
-  static bool backs_off(const World& world, const SlotKey& slot) {
+  // A wall clock may have jumped since a task began to wait, so its own time says nothing.
+  void note_back_off(const World& world) {
+    std::map<std::string, Wait> waits;
     for (const size_t i : world.live()) {
-      const SimHost& host = world.host(i);
-      for (const TaskRecord& task : host.node().reconciler().tasks()) {
-        if (task.slot != slot || !task.backing_off || task.failures < 2) continue;
-        Duration wait = kFirstBackOff;
-        for (uint32_t n = 2; n < task.failures && wait < kMaxBackOff; ++n) wait *= 2;
-        const auto ms = std::min(wait, kMaxBackOff) / std::chrono::milliseconds(1) * 11 / 10;
-        if (host.now().wall.ms - task.since.ms <= ms + 1'000) return true;
+      for (const TaskRecord& task : world.tasks_of(i)) {
+        if (!task.backing_off || task.failures < 2) continue;
+        const auto known = waits_.find(task.id);
+        const bool same = known != waits_.end() && known->second.failures == task.failures;
+        waits[task.id] = {task.slot, task.failures, same ? known->second.since : world.now()};
       }
     }
-    return false;
+    waits_ = std::move(waits);
+  }
+
+  /// It failed so often that its owner still waits before the next start, and not longer than it
+  /// should: 1 s from the second failure on, doubled with each, and a tenth more.
+  bool backs_off(const World& world, const SlotKey& slot) const {
+    return std::any_of(waits_.begin(), waits_.end(), [&](const auto& item) {
+      const Wait& waits = item.second;
+      if (waits.slot != slot) return false;
+      Duration longest = kFirstBackOff;
+      for (uint32_t n = 2; n < waits.failures && longest < kMaxBackOff; ++n) longest *= 2;
+      return world.now() - waits.since <= std::min(longest, kMaxBackOff) * 11 / 10 + kBackOffSlack;
+    });
   }
 
   // One on each host that may run something.
-  static void look_at_global(const World& world, const Node& node, const std::string& name,
-                             std::set<std::string>& wrong) {
+  void look_at_global(const World& world, const Node& node, const std::string& name) {
     for (const size_t i : world.live()) {
       const auto entry = node.catalog().roster().find(world.host(i).id());
       if (entry == node.catalog().roster().end()) continue;
@@ -98,12 +118,18 @@ class SlotChecker final : public Checker {
       for (const ContainerInfo* container : world.host(i).engine().running())
         copies += container->slot.service == name ? 1 : 0;
       const bool may_lack = entry->second.availability == Availability::kPause && copies == 0;
-      if (copies != wanted && !may_lack)
-        wrong.insert(name + " runs " + std::to_string(copies) + " times on " +
-                     world.host(i).name());
+      judge("global slots", copies == wanted || may_lack,
+            name + " runs " + std::to_string(copies) + " times on " + world.host(i).name());
     }
   }
 
+  struct Wait {
+    SlotKey slot;
+    uint32_t failures = 0;
+    Instant since;
+  };
+  std::map<std::string, Wait> waits_;
+  std::set<std::string> wrong_;
   std::map<std::string, Instant> since_;
 };
 

@@ -1,6 +1,12 @@
 #include "checker.h"
 
+#include "world.h"
+
 namespace kith::sim {
+
+void Checker::violated(World& world, const std::string& what) const {
+  world.violated(name_, what);
+}
 
 std::vector<std::unique_ptr<Checker>> all_checkers() {
   std::vector<std::unique_ptr<Checker>> all;
@@ -9,6 +15,7 @@ std::vector<std::unique_ptr<Checker>> all_checkers() {
   all.push_back(check_membership());
   all.push_back(check_documents());
   all.push_back(check_slots());
+  all.push_back(check_starts());
   all.push_back(check_stops());
   all.push_back(check_limits());
   return all;

@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/defects.h"
 #include "base/hash.h"
 
 namespace kith::sim {
@@ -67,6 +68,23 @@ void FakeDisk::lose() {
   horizon_ = last_stamp_ = {};
 }
 
+void FakeDisk::copy(const FakeDisk& other) {
+  lose();
+  documents_ = other.documents_;
+  conflicts_ = other.conflicts_;
+  meta_ = other.meta_;
+  horizon_ = other.horizon_;
+  last_stamp_ = other.last_stamp_;
+}
+
+std::optional<DocVersion> FakeDisk::version_of(const std::string& key) const {
+  const auto at = documents_.find(key);
+  if (at == documents_.end()) return std::nullopt;
+  const auto document = decode_document(*at->second);
+  assert(document);
+  return document->version;
+}
+
 void FakeDisk::apply(const StoreBatch& batch) {
   ++writes_;
   for (const StoreBatch::Row& row : batch.documents)
@@ -82,6 +100,7 @@ void FakeDisk::apply(const StoreBatch& batch) {
     else
       meta_[key] = row(value);
   }
+  applied_(batch);
 }
 
 LoadedState FakeDisk::load() const {
@@ -107,7 +126,7 @@ Epoch FakeDisk::next_epoch() {
   if (const auto at = meta_.find("epoch"); at != meta_.end())
     epoch = std::strtoull(std::string(as_text(*at->second)).c_str(), nullptr, 10) + 1;
   const std::string text = std::to_string(epoch);
-  meta_["epoch"] = row(Bytes(text.begin(), text.end()));
+  if (!defective(Defect::kEpochForgotten)) meta_["epoch"] = row(Bytes(text.begin(), text.end()));
   return epoch;
 }
 

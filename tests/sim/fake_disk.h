@@ -2,9 +2,12 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "agent/node.h"
 #include "base/rng.h"
@@ -18,13 +21,19 @@ class FakeDisk {
  public:
   using Written = std::function<void(uint64_t persist, const Status& status)>;
 
-  FakeDisk(EventQueue& queue, Rng rng) : queue_(&queue), rng_(rng) {}
+  using Applied = std::function<void(const StoreBatch& batch)>;
+
+  /// `applied`: told of each transaction that came about.
+  FakeDisk(EventQueue& queue, Rng rng, Applied applied)
+      : queue_(&queue), rng_(rng), applied_(std::move(applied)) {}
 
   void write(Persist persist, Written written);
   /// The agent died: nobody waits any more. Each transaction under way came about, or not.
   void crash();
   /// Nothing is left of what it held.
   void lose();
+  /// Holds what the other holds, and nothing else.
+  void copy(const FakeDisk& other);
   void set_full(bool full) { full_ = full; }
   [[nodiscard]] bool full() const { return full_; }
   void set_pace(Duration least, Duration spread) {
@@ -33,6 +42,8 @@ class FakeDisk {
   }
 
   [[nodiscard]] LoadedState load() const;
+  /// Of the document as it would be read; none if there is none.
+  [[nodiscard]] std::optional<DocVersion> version_of(const std::string& key) const;
   /// As the agent does before its Node begins: one more than ever before, at once on disk.
   [[nodiscard]] Epoch next_epoch();
   [[nodiscard]] uint64_t writes() const { return writes_; }
@@ -43,6 +54,7 @@ class FakeDisk {
 
   EventQueue* queue_;
   Rng rng_;
+  Applied applied_;
   struct Waiting {
     Persist persist;
     Written written;

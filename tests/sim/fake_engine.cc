@@ -242,9 +242,18 @@ void FakeEngine::exit(const std::string& task_id, int32_t code) {
   changed();
 }
 
+void FakeEngine::vanish(const std::string& task_id) {
+  const auto at = containers_.find(task_id);
+  if (at == containers_.end() || at->second.info.status != ContainerStatus::kRunning) return;
+  if (!at->second.stopping) tell(TaskExited{task_id, 137, false, {}});
+  containers_.erase(at);
+  tell(TaskGone{task_id, 0});
+  changed_();
+}
+
 void FakeEngine::set_health(const std::string& task_id, Health health) {
   const auto at = containers_.find(task_id);
-  if (at == containers_.end()) return;
+  if (at == containers_.end() || at->second.info.status != ContainerStatus::kRunning) return;
   at->second.info.health = health;
   tell(TaskHealth{task_id, health});
 }

@@ -54,6 +54,9 @@ class FakeEngine {
   void start_engine();
   /// The container's process ends by itself.
   void exit(const std::string& task_id, int32_t code);
+  /// Somebody removes it by hand.
+  void vanish(const std::string& task_id);
+  /// Of one that runs.
   void set_health(const std::string& task_id, Health health);
   /// While it is not empty, each start fails with it after its container was created.
   void set_start_fault(std::string error) { start_fault_ = std::move(error); }

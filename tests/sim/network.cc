@@ -55,11 +55,22 @@ void Network::send(size_t from, const Endpoint& to, const Bytes& bytes) {
   const int copies = rng_.chance(link.duplicate_percent, 100) ? 2 : 1;
   for (int copy = 0; copy < copies; ++copy) {
     if (!passes(from, target)) continue;
-    queue_->after(transit(link), [this, from, target, bytes] {
-      if (!is_cut(from, target) && user_->agent_up(target))
-        user_->datagram(target, address(from), bytes);
-    });
+    queue_->after(stalled_for(from) + transit(link),
+                  [this, from, target, bytes] { deliver(from, target, bytes); });
   }
+}
+
+void Network::deliver(size_t from, size_t to, Bytes bytes) {
+  if (is_cut(from, to) || !user_->agent_up(to)) return;
+  if (const Duration wait = stalled_for(to); wait > Duration{})
+    queue_->after(wait, [this, from, to, bytes = std::move(bytes)] { deliver(from, to, bytes); });
+  else
+    user_->datagram(to, address(from), std::move(bytes));
+}
+
+Duration Network::stalled_for(size_t host) const {
+  const auto at = stalls_.find(host);
+  return at == stalls_.end() ? Duration{} : std::max(Duration{}, at->second - queue_->now());
 }
 
 // --- Streams -----------------------------------------------------------------------------------
@@ -90,7 +101,8 @@ void Network::connect(uint64_t id, Instant give_up, Duration pause) {
     queue_->after(pause, [this, id, give_up, pause] { connect(id, give_up, pause * 2); });
     return;
   }
-  queue_->after(transit(of(from, to)), [this, id, from, to] {
+  const Duration stalled = std::max(stalled_for(from), stalled_for(to));
+  queue_->after(stalled + transit(of(from, to)), [this, id, from, to] {
     const auto found = streams_.find(id);
     if (found == streams_.end() || !found->second.ends[0].open) return;
     if (!user_->agent_up(to)) {
@@ -148,7 +160,7 @@ void Network::carry(uint64_t id, int to_end, Bytes bytes, bool end) {
   if (at == streams_.end()) return;
   End& to = at->second.ends[to_end];
   const size_t from = at->second.ends[1 - to_end].host;
-  Instant due = queue_->now() + transit(of(from, to.host));
+  Instant due = queue_->now() + stalled_for(from) + transit(of(from, to.host));
   // Worked out beforehand but for the cuts: those are looked at when it would arrive.
   for (Duration pause = kResend; rng_.chance(of(from, to.host).loss_percent, 100); pause *= 2)
     due += pause;
@@ -166,6 +178,10 @@ void Network::try_first(uint64_t id, int to_end) {
       queue_->after(kResend, [this, id, to_end] { try_first(id, to_end); });
     else
       fail(id, 1 - to_end, "timed out");
+    return;
+  }
+  if (const Duration wait = stalled_for(to.host); wait > Duration{}) {
+    queue_->after(wait, [this, id, to_end] { try_first(id, to_end); });
     return;
   }
   Segment segment = std::move(to.coming.front());
@@ -237,7 +253,14 @@ void Network::partition(const std::set<size_t>& side, size_t hosts) {
       if (!side.contains(b)) cut(a, b);
 }
 
+void Network::rejoin(const std::set<size_t>& side, size_t hosts) {
+  for (const size_t a : side)
+    for (size_t b = 0; b < hosts; ++b)
+      if (!side.contains(b)) heal(a, b);
+}
+
 void Network::heal_all() {
+  stalls_.clear();
   cuts_.clear();
   qualities_.clear();
   default_ = {};

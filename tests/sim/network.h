@@ -74,6 +74,13 @@ class Network {
   void heal(size_t a, size_t b);
   void isolate(size_t host, size_t hosts);
   void partition(const std::set<size_t>& side, size_t hosts);
+  /// Undoes `partition`.
+  void rejoin(const std::set<size_t>& side, size_t hosts);
+  void heal_one_way(size_t from, size_t to) { cuts_.erase({from, to}); }
+  void as_default(size_t from, size_t to) { qualities_.erase({from, to}); }
+  /// What the host sends or is sent waits until then; its agent's timers go on. Lifeguard's
+  /// anomaly.
+  void stall(size_t host, Instant until) { stalls_[host] = until; }
   void heal_all();
   [[nodiscard]] bool is_cut(size_t from, size_t to) const { return cuts_.contains({from, to}); }
 
@@ -104,6 +111,9 @@ class Network {
   [[nodiscard]] const LinkQuality& of(size_t from, size_t to) const;
   [[nodiscard]] Duration transit(const LinkQuality& link);
   [[nodiscard]] bool passes(size_t from, size_t to);
+  /// How long what the host sends or takes in has to wait.
+  [[nodiscard]] Duration stalled_for(size_t host) const;
+  void deliver(size_t from, size_t to, Bytes bytes);
   void connect(uint64_t id, Instant give_up, Duration pause);
   void carry(uint64_t id, int to_end, Bytes bytes, bool end);
   void try_first(uint64_t id, int to_end);
@@ -117,6 +127,7 @@ class Network {
   LinkQuality default_;
   std::map<std::pair<size_t, size_t>, LinkQuality> qualities_;
   std::set<std::pair<size_t, size_t>> cuts_;
+  std::map<size_t, Instant> stalls_;
   std::map<uint64_t, Stream> streams_;
   std::map<Key, std::pair<uint64_t, int>> by_end_;
   uint64_t next_ = 1;

@@ -32,7 +32,8 @@ using namespace std::chrono_literals;
 
 /// The checkers found nothing.
 inline void sound(const World& world) {
-  for (const std::string& violation : world.violations()) FAIL_CHECK(violation);
+  for (const World::Violation& violation : world.violations())
+    FAIL_CHECK(violation.checker << ": " << violation.what);
   if (!world.violations().empty())
     MESSAGE(world.story(std::getenv("KITH_SIM_STORY") == nullptr ? 60 : 4000));
 }

@@ -41,7 +41,8 @@ SimHost::SimHost(size_t index, EventQueue& queue, Network& network, HostObserver
       rng_(rng),
       name_("n" + std::to_string(index + 1)),
       identity_(identity_of(rng_)),
-      disk_(queue, rng_.split()),
+      disk_(queue, rng_.split(),
+            [this](const StoreBatch& batch) { observer_->persisted(index_, batch); }),
       engine_(
           queue, rng_.split(), [this] { observer_->stepped(index_); },
           [this](const ContainerInfo& ending) { observer_->stopping(index_, ending); }) {}
@@ -108,6 +109,17 @@ void SimHost::lose_disk() {
   disk_.lose();
   identity_ = identity_of(rng_);
   ++identities_;
+  clone_ = false;
+  observer_->disk_lost(index_);
+}
+
+void SimHost::become(const SimHost& other) {
+  kill_agent();
+  observer_->disk_lost(index_);
+  disk_.copy(other.disk_);
+  identity_ = other.identity_;
+  ++identities_;
+  clone_ = true;
 }
 
 void SimHost::freeze() {
@@ -166,6 +178,7 @@ void SimHost::arm() {
   armed_ = node_->next_deadline();
   const uint64_t timer = ++timer_;
   if (armed_ == kNever) return;
+  armed_ = std::max(armed_, now().mono);
   const Instant due = std::max(clocks_.when(armed_), queue_->now());
   const auto ticks = (due - queue_->now() + kTimerTick - Duration(1)) / kTimerTick;
   queue_->after(std::max<int64_t>(1, ticks) * kTimerTick, [this, timer] {
@@ -194,7 +207,10 @@ void SimHost::carry_out(NodeEffects effects) {
       });
     });
   }
-  for (const HostCommand& command : effects.commands) engine_.run(command);
+  for (const HostCommand& command : effects.commands) {
+    if (const auto* start = std::get_if<StartTask>(&command)) observer_->starting(index_, *start);
+    engine_.run(command);
+  }
   for (const ClusterEvent& event : effects.events) observer_->event(index_, event);
   for (const EditDone& done : effects.edits) observer_->edit_done(index_, done.edit, done.outcome);
   if (!effects.stop) return;

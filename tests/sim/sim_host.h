@@ -34,8 +34,13 @@ class HostObserver {
   virtual void edit_done(size_t host, uint64_t edit, const Result<std::string>& outcome) = 0;
   /// The node took something in and acted on it.
   virtual void stepped(size_t host) = 0;
+  /// The agent decided to start a container.
+  virtual void starting(size_t host, const StartTask& start) = 0;
   /// Docker was told to end a container that runs.
   virtual void stopping(size_t host, const ContainerInfo& container) = 0;
+  /// The disk holds this from now on.
+  virtual void persisted(size_t host, const StoreBatch& batch) = 0;
+  virtual void disk_lost(size_t host) = 0;
   /// It asked to be ended.
   virtual void stopped(size_t host, const std::string& why) = 0;
 };
@@ -58,7 +63,10 @@ class SimHost {
   [[nodiscard]] bool frozen() const { return frozen_since_.has_value(); }
   /// Only while agent_up().
   [[nodiscard]] Node& node() const { return *node_; }
+  /// It runs on a copy of another's disk.
+  [[nodiscard]] bool is_clone() const { return clone_; }
   [[nodiscard]] FakeDisk& disk() { return disk_; }
+  [[nodiscard]] const FakeDisk& disk() const { return disk_; }
   [[nodiscard]] FakeEngine& engine() { return engine_; }
   [[nodiscard]] const FakeEngine& engine() const { return engine_; }
   [[nodiscard]] Clocks& clocks() { return clocks_; }
@@ -87,6 +95,8 @@ class SimHost {
   void boot();
   /// While the agent is away: what it kept is gone, its identity with it.
   void lose_disk();
+  /// Ends the agent; from here on its disk is a copy of the other's, identity and all.
+  void become(const SimHost& other);
   /// SIGSTOP and, later, SIGCONT: what arrives waits.
   void freeze();
   void thaw();
@@ -122,6 +132,7 @@ class SimHost {
   FakeEngine engine_;
   Clocks clocks_;
   bool up_ = true;
+  bool clone_ = false;
   std::optional<Instant> frozen_since_;
   Epoch epoch_ = 0;
   std::unique_ptr<Node> node_;

@@ -14,17 +14,15 @@ constexpr size_t kMaxStory = 4'000;
 constexpr size_t kMaxViolations = 20;
 constexpr size_t kMaxSaid = 200'000;  ///< of a thousand hosts each tells of each
 
+/// Epochs begin anew with an empty disk.
+Epoch life_of(const SimHost& host) {
+  return Epoch{host.identities()} << 32 | host.epoch();
+}
+
 ClusterKey draw_key(Rng& rng) {
   ClusterKey key;
   for (uint8_t& byte : key.secret) byte = static_cast<uint8_t>(rng.below(256));
   return key;
-}
-
-std::string seconds(Instant at) {
-  char text[32];
-  const double s = std::chrono::duration<double>(at.time_since_epoch()).count() - 3600;
-  std::snprintf(text, sizeof text, "%9.3f", s);
-  return text;
 }
 
 }  // namespace
@@ -90,6 +88,11 @@ void World::freeze_for(size_t host, Duration time) {
   });
 }
 
+void World::clone(size_t from, size_t to) {
+  hosts_[to]->become(*hosts_[from]);
+  start(to);
+}
+
 void World::calm() {
   tell("calm");
   network_.heal_all();
@@ -97,6 +100,8 @@ void World::calm() {
     host->disk().set_full(false);
     if (!host->up()) host->boot();
     host->engine().start_engine();
+    host->engine().set_start_fault({});
+    host->engine().pace() = {};
     if (host->frozen()) host->thaw();
     if (!host->agent_up() && !has_guest(host->index())) host->start_agent(key_);
   }
@@ -108,12 +113,19 @@ void World::calm() {
 std::shared_ptr<Answer> World::edit(size_t host, Edit edit) {
   auto none = std::make_shared<Answer>();
   if (!hosts_[host]->agent_up() || hosts_[host]->frozen()) return none;
-  const Epoch epoch = hosts_[host]->epoch();
+  const Epoch life = life_of(*hosts_[host]);
   std::string key = key_of(host, edit);
+  key_in_hand_ = key;
   const uint64_t number = hosts_[host]->edit(std::move(edit));
+  key_in_hand_.clear();
   if (number == 0) return none;
-  auto& answer = answers_[{host, epoch, number}];
-  if (!answer) answer = none;
+  auto& answer = answers_[{host, life, number}];
+  if (!answer) {
+    answer = none;
+    auto& [since, waiting] = unanswered_[host];
+    waiting = since == life ? waiting + 1 : 1;
+    since = life;
+  }
   answer->key = std::move(key);
   return answer;
 }
@@ -129,6 +141,13 @@ std::string World::key_of(size_t host, const Edit& edit) const {
   for (const auto& [name, doc] : hosts_[host]->node().catalog().services())
     if (doc->id == id) return service_key(name);
   return {};
+}
+
+size_t World::unanswered(size_t host) const {
+  const auto at = unanswered_.find(host);
+  const bool present = at != unanswered_.end() && hosts_[host]->agent_up() &&
+                       at->second.first == life_of(*hosts_[host]);
+  return present ? at->second.second : 0;
 }
 
 Answer World::ask(size_t host, Edit edit) {
@@ -228,8 +247,16 @@ void World::stream_closed(size_t host, uint64_t stream, const std::string& why) 
 
 // --- What the agents give off ------------------------------------------------------------------
 
+std::string World::clock() const {
+  char text[32];
+  const double s = std::chrono::duration<double>(now().time_since_epoch()).count() - 3600;
+  std::snprintf(text, sizeof text, "%9.3f", s);
+  return text;
+}
+
 void World::tell(std::string line) {
-  story_.push_back(seconds(now()) + " " + std::move(line));
+  for (const auto& checker : checkers_) checker->told(*this, line);
+  story_.push_back(clock() + " " + std::move(line));
   if (story_.size() > kMaxStory) story_.erase(story_.begin(), story_.begin() + kMaxStory / 2);
 }
 
@@ -241,8 +268,13 @@ void World::event(size_t host, const ClusterEvent& event) {
 }
 
 void World::edit_done(size_t host, uint64_t edit, const Result<std::string>& outcome) {
-  auto& answer = answers_[{host, hosts_[host]->epoch(), edit}];
-  if (!answer) answer = std::make_shared<Answer>();
+  auto& answer = answers_[{host, life_of(*hosts_[host]), edit}];
+  if (!answer) {
+    answer = std::make_shared<Answer>();
+    answer->key = key_in_hand_;
+  } else if (!answer->done) {
+    --unanswered_[host].second;
+  }
   answer->done = true;
   if (!outcome) {
     answer->error = outcome.error();
@@ -253,10 +285,14 @@ void World::edit_done(size_t host, uint64_t edit, const Result<std::string>& out
   if (answer->key.empty()) return;
   const Document* document = hosts_[host]->node().documents().find_any(answer->key);
   if (document == nullptr) {
-    violated("acknowledged and not there: " + answer->key);
+    violated("documents", "acknowledged and not there: " + answer->key);
     return;
   }
   for (const auto& checker : checkers_) checker->acknowledged(*this, host, *document);
+}
+
+void World::starting(size_t host, const StartTask& start) {
+  for (const auto& checker : checkers_) checker->starting(*this, host, start);
 }
 
 void World::stopping(size_t host, const ContainerInfo& container) {
@@ -268,6 +304,9 @@ Instant World::settled_since() const {
 }
 
 void World::stepped(size_t host) {
+  std::vector<TaskRecord>& tasks = tasks_[host];
+  tasks.clear();
+  if (hosts_[host]->agent_up()) tasks = hosts_[host]->node().reconciler().tasks();
   for (const auto& checker : checkers_) checker->stepped(*this, host);
 }
 
@@ -275,12 +314,21 @@ void World::stopped(size_t host, const std::string& why) {
   tell(hosts_[host]->name() + " ended: " + why);
 }
 
-void World::violated(const std::string& what) {
+void World::violated(const std::string& checker, const std::string& what) {
   if (violations_.size() >= kMaxViolations ||
-      std::find(violations_.begin(), violations_.end(), what) != violations_.end())
+      std::any_of(violations_.begin(), violations_.end(),
+                  [&](const Violation& known) { return known.what == what; }))
     return;
-  tell("VIOLATED: " + what);
-  violations_.push_back(what);
+  tell("VIOLATED (" + checker + "): " + what);
+  violations_.push_back({checker, what, now()});
+}
+
+void World::disk_lost(size_t host) {
+  for (const auto& checker : checkers_) checker->disk_lost(*this, host);
+}
+
+void World::persisted(size_t host, const StoreBatch& batch) {
+  for (const auto& checker : checkers_) checker->persisted(*this, host, batch);
 }
 
 std::string World::story(size_t lines) const {

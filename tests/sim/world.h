@@ -52,6 +52,8 @@ class World final : private NetworkUser, private HostObserver {
 
   // --- Faults, beside those of net() and of the hosts ------------------------------------------
   void freeze_for(size_t host, Duration time);
+  /// Host `to` starts with a copy of what `from` has on disk, its identity too.
+  void clone(size_t from, size_t to);
   /// From here on nothing more goes wrong: the bounds of the checkers begin.
   void calm();
 
@@ -91,17 +93,31 @@ class World final : private NetworkUser, private HostObserver {
   [[nodiscard]] bool converged() const;
   /// Copies that run, of every host that has power: by slot, the hosts.
   [[nodiscard]] std::map<SlotKey, std::vector<size_t>> running() const;
+  /// Its reconciler's, as of its last step.
+  [[nodiscard]] const std::vector<TaskRecord>& tasks_of(size_t host) const;
+  /// Edits that the host's agent took and has not answered yet.
+  [[nodiscard]] size_t unanswered(size_t host) const;
   [[nodiscard]] size_t running_count(const std::string& service) const;
   /// Each of the slots 1..n of the service runs exactly once, and nothing else of it does.
   [[nodiscard]] bool runs_exactly(const std::string& service, uint32_t replicas) const;
 
   // --- What happened ---------------------------------------------------------------------------
+  struct Violation {
+    std::string checker;
+    std::string what;
+    Instant at;
+  };
   /// What the checkers found; each named once.
-  [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
-  void violated(const std::string& what);
+  [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
+  void violated(const std::string& checker, const std::string& what);
+  [[nodiscard]] const std::vector<std::unique_ptr<Checker>>& checkers() const { return checkers_; }
   /// The last things said by agents and faults, for a person.
   [[nodiscard]] std::string story(size_t lines = 60) const;
   void tell(std::string line);
+  /// Virtual seconds since the world began, for a line of text.
+  [[nodiscard]] std::string clock() const;
+  /// A further one that looks on from here on.
+  void watch(std::unique_ptr<Checker> checker) { checkers_.push_back(std::move(checker)); }
   struct Said {
     Instant at;
     size_t host = 0;
@@ -133,7 +149,10 @@ class World final : private NetworkUser, private HostObserver {
   void event(size_t host, const ClusterEvent& event) override;
   void edit_done(size_t host, uint64_t edit, const Result<std::string>& outcome) override;
   void stepped(size_t host) override;
+  void starting(size_t host, const StartTask& start) override;
   void stopping(size_t host, const ContainerInfo& container) override;
+  void persisted(size_t host, const StoreBatch& batch) override;
+  void disk_lost(size_t host) override;
   void stopped(size_t host, const std::string& why) override;
 
   [[nodiscard]] std::string key_of(size_t host, const Edit& edit) const;
@@ -150,9 +169,12 @@ class World final : private NetworkUser, private HostObserver {
   std::vector<std::unique_ptr<Checker>> checkers_;
   /// By host, epoch and the Node's number.
   std::map<std::tuple<size_t, Epoch, uint64_t>, std::shared_ptr<Answer>> answers_;
+  std::map<size_t, std::vector<TaskRecord>> tasks_;
+  std::string key_in_hand_;  ///< of an edit that is just being handed in
+  std::map<size_t, std::pair<Epoch, size_t>> unanswered_;  ///< by host, of its present life
   std::vector<Said> said_;
   std::vector<std::string> story_;
-  std::vector<std::string> violations_;
+  std::vector<Violation> violations_;
   Instant calm_since_ = kNever;
   Instant last_edit_ = Instant::min();
   Instant next_check_ = Instant::min();

@@ -9,13 +9,14 @@ namespace kith::sim {
 std::vector<size_t> World::live() const {
   std::vector<size_t> out;
   for (size_t i = 0; i < size(); ++i)
-    if (hosts_[i]->up() && hosts_[i]->agent_up() && !hosts_[i]->frozen()) out.push_back(i);
+    if (hosts_[i]->up() && hosts_[i]->agent_up() && !hosts_[i]->frozen() && !hosts_[i]->is_clone())
+      out.push_back(i);
   return out;
 }
 
 std::optional<size_t> World::index_of(const NodeId& node) const {
   for (size_t i = 0; i < size(); ++i)
-    if (hosts_[i]->id() == node) return i;
+    if (hosts_[i]->id() == node && !hosts_[i]->is_clone()) return i;
   return std::nullopt;
 }
 
@@ -59,6 +60,12 @@ std::map<SlotKey, std::vector<size_t>> World::running() const {
       out[container->slot].push_back(i);
   }
   return out;
+}
+
+const std::vector<TaskRecord>& World::tasks_of(size_t host) const {
+  static const std::vector<TaskRecord> kNothing;
+  const auto at = tasks_.find(host);
+  return at == tasks_.end() ? kNothing : at->second;
 }
 
 size_t World::running_count(const std::string& service) const {
