@@ -114,6 +114,7 @@ Result<NodeSetup> Agent::set_up() {
                   epoch,
                   draw(),
                   std::move(*loaded)};
+  setup.placements = std::make_shared<PlacementMemory>();
   for (const std::string& seed : config_.join) {
     auto endpoint = parse_host_port(seed, config_.gossip.port);
     if (!endpoint) return fail(endpoint.error());

@@ -44,7 +44,7 @@ struct NodeSetup {
   Epoch epoch = 1;    ///< greater than at any start before; on disk already
   uint64_t boot = 0;  ///< drawn from the operating system at this start
   LoadedState loaded;
-  /// Null: a memory of this node's own. The simulator's nodes share these: what one of them has
+  /// Null: a memory of its own; no memory. The simulator's nodes share these: what one of them has
   /// checked or worked out from equal records, no other does again.
   std::shared_ptr<VerifyCache> verified{};
   std::shared_ptr<PlacementMemory> placements{};

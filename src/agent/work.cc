@@ -56,8 +56,7 @@ bool Work::hidden(const NodeId& node) const {
 }
 
 Work::Work(std::shared_ptr<PlacementMemory> memory)
-    : memory_(memory ? std::move(memory) : std::make_shared<PlacementMemory>()),
-      placement_(std::make_shared<const Placement>()) {}
+    : memory_(std::move(memory)), placement_(std::make_shared<const Placement>()) {}
 
 uint64_t Work::settle_liveness(const Catalog& catalog, const std::map<NodeId, Member>& members) {
   Bytes all;
@@ -114,15 +113,17 @@ void Work::update(const Catalog& catalog, uint64_t records, const std::map<NodeI
   const uint64_t liveness = settle_liveness(catalog, members);
   uint64_t key = hash_combine(hash_combine(records, liveness), calm ? 1 : 0);
   if (defective(Defect::kPlacementOfSelf)) key = hash_combine(key, self.short_id());
-  if (key == key_) return;
+  if (memory_ && key == key_) return;
   key_ = key;
   unused_ring_.reset();
-  placement_ = memory_->placement(key, calm, [&] { return make_view(catalog); });
+  const auto view = [&] { return make_view(catalog); };
+  placement_ =
+      memory_ ? memory_->placement(key, calm, view) : PlacementMemory().placement(key, calm, view);
 }
 
 const Ring& Work::ring() const {
   if (placement_->ring) return *placement_->ring;
-  if (!unused_ring_) unused_ring_ = memory_->ring(placement_->view);
+  if (!unused_ring_) unused_ring_ = std::make_shared<const Ring>(placement_->view);
   return *unused_ring_;
 }
 

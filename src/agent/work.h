@@ -19,7 +19,7 @@ namespace kith {
 /// between the stores and the Reconciler.
 class Work {
  public:
-  /// Null: a memory of its own.
+  /// Null: works all out at each update.
   explicit Work(std::shared_ptr<PlacementMemory> memory);
 
   /// `records`: a digest of all that `catalog` was read from. `calm`: membership has not changed
