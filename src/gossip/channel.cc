@@ -12,7 +12,7 @@
 namespace kith {
 namespace {
 
-constexpr std::array<uint8_t, 5> kMagic = {'k', 't', 'h', 's', 1};  // the last is the wire version
+constexpr std::array<uint8_t, 5> kMagic = {'k', 't', 'h', 's', 2};  // the last is the wire version
 
 using PublicKey = std::array<uint8_t, crypto_scalarmult_BYTES>;
 static_assert(crypto_scalarmult_SCALARBYTES == std::tuple_size_v<Secret>);
@@ -29,7 +29,7 @@ constexpr size_t kKeptBuffer = 64 * 1024;
 
 // What each message of the handshake measures.
 constexpr size_t kHelloHead = kMagic.size() + 8 + sizeof(PublicKey);
-constexpr size_t kHelloSize = kHelloHead + sizeof(Secret);
+constexpr size_t kHelloSize = kHelloHead + kSealedProof;
 constexpr size_t kServerProofSize = sizeof(PublicKey) + kSealedProof;
 constexpr size_t kClientProofSize = kSealedProof + kStreamHeader;
 
@@ -71,15 +71,16 @@ std::optional<Bytes> open_once(const Secret& key, ByteView sealed) {
 
 struct SecureChannel::State {
   State(const Identity& identity, const KeyRing& keys, uint64_t cluster, const NodeId& wanted,
-        Stage first)
+        Admits policy, Stage first)
       : self(&identity),
         ring(keys),
         key(keys.primary()),
         cluster_id(u64_bytes(cluster)),
         expected(wanted),
+        admits(std::move(policy)),
         stage(first) {
     init_crypto();
-    if (stage == Stage::kHello) want = kHelloSize;
+    if (stage == Stage::kHello) want = kMagic.size();
   }
   ~State() {
     wipe();
@@ -93,7 +94,8 @@ struct SecureChannel::State {
   KeyRing ring;
   ClusterKey key;  // the one this stream uses
   std::array<uint8_t, 8> cluster_id;
-  NodeId expected;
+  NodeId expected;  // a server's: whom the hello names
+  Admits admits;
   Stage stage;
   bool hello_failed = false;
   Error error;
@@ -143,23 +145,22 @@ struct SecureChannel::State {
     return crypto_scalarmult(shared.data(), ephemeral.data(), their_key) == 0;
   }
 
-  [[nodiscard]] Secret hello_mac(ByteView head) const {
-    return keyed_hash(key.secret, "kith stream hello 1", {cluster_id, head});
-  }
   [[nodiscard]] Secret derive(std::string_view label) const {
     return keyed_hash(key.secret, label, {shared, cluster_id, transcript});
   }
   [[nodiscard]] Secret proof_digest(std::string_view label, const NodeId& prover) const {
     return keyed_hash({}, label, {cluster_id, transcript, prover.key});
   }
+  [[nodiscard]] bool let_in(const NodeId& node) const { return !admits || admits(node, key.id()); }
 
   /// This node's id and its signature over the transcript, sealed under a key of the transcript.
+  /// In a hello there is no shared secret yet: any holder of the cluster key can open it.
   [[nodiscard]] Bytes prove(std::string_view label) const {
     Bytes plain(self->id().key.begin(), self->id().key.end());
     append(plain, self->sign(proof_digest(label, self->id())));
     return seal_once(derive(label), plain);
   }
-  /// Who proved; nobody if the proof is no good.
+  /// Who proved; nobody if the proof is no good, or its maker not to be let in.
   [[nodiscard]] std::optional<NodeId> check_proof(std::string_view label, ByteView sealed) const {
     const auto plain = open_once(derive(label), sealed);
     if (!plain) return std::nullopt;
@@ -167,7 +168,9 @@ struct SecureChannel::State {
     Signature signature;
     std::copy_n(plain->begin(), prover.key.size(), prover.key.begin());
     std::copy_n(plain->begin() + sizeof(prover.key), signature.size(), signature.begin());
-    if (!verify(prover, proof_digest(label, prover), signature)) return std::nullopt;
+    // Asked first: it costs a look, the signature tens of microseconds.
+    if (!let_in(prover) || !verify(prover, proof_digest(label, prover), signature))
+      return std::nullopt;
     return prover;
   }
 
@@ -181,6 +184,7 @@ struct SecureChannel::State {
 
 namespace {
 
+constexpr std::string_view kHelloLabel = "kith stream hello 2";
 constexpr std::string_view kServerProofLabel = "kith stream server proof 1";
 constexpr std::string_view kClientProofLabel = "kith stream client proof 1";
 constexpr std::string_view kToServerLabel = "kith stream to server 1";
@@ -214,18 +218,23 @@ Status SecureChannel::State::handle(std::vector<Bytes>& frames, Bytes& to_send) 
 
 Status SecureChannel::State::on_hello(Bytes& to_send) {
   const ByteView hello = buffer;
-  if (!std::equal(kMagic.begin(), kMagic.end(), hello.begin())) {
-    return broken(ErrorCode::kInvalid, "no kith stream of this version");
+  if (want == kMagic.size()) {  // another version's hello may be shorter
+    if (!std::equal(kMagic.begin(), kMagic.end(), hello.begin()))
+      return broken(ErrorCode::kInvalid, "no kith stream of this version");
+    want = kHelloSize;
+    return {};
   }
   const ClusterKey* known = ring.find(get_u64(&hello[kMagic.size()]));
   if (known == nullptr) return forged();
   key = *known;
-  const Secret mac = hello_mac(hello.first(kHelloHead));
-  if (sodium_memcmp(mac.data(), &hello[kHelloHead], mac.size()) != 0) return forged();
+  append(transcript, hello.first(kHelloHead));
+  const auto client = check_proof(kHelloLabel, hello.subspan(kHelloHead));
+  if (!client) return forged();
+  expected = *client;
 
   const PublicKey ours = make_ephemeral();
   if (!agree(&hello[kHelloHead - sizeof(PublicKey)])) return forged();
-  append(transcript, hello);
+  append(transcript, hello.subspan(kHelloHead));
   append(transcript, ours);
   const Bytes proof = prove(kServerProofLabel);
   append(transcript, proof);
@@ -262,7 +271,7 @@ Status SecureChannel::State::on_client_proof(Bytes& to_send) {
   const ByteView sealed = ByteView(buffer).first(kSealedProof);
   const ByteView header = ByteView(buffer).subspan(kSealedProof);
   const auto client = check_proof(kClientProofLabel, sealed);
-  if (!client) return forged();
+  if (!client || *client != expected) return forged();
   add_identities(self->id(), *client);
   const Secret to_server = derive(kToServerLabel);
   if (crypto_secretstream_xchacha20poly1305_init_pull(&receiving, header.data(),
@@ -313,13 +322,15 @@ Status SecureChannel::State::on_frame(std::vector<Bytes>& frames) {
 }
 
 SecureChannel SecureChannel::client(const Identity& self, const KeyRing& keys, uint64_t cluster_id,
-                                    const NodeId& expected) {
-  return SecureChannel(std::make_unique<State>(self, keys, cluster_id, expected, Stage::kIdle));
+                                    const NodeId& expected, Admits admits) {
+  return SecureChannel(
+      std::make_unique<State>(self, keys, cluster_id, expected, std::move(admits), Stage::kIdle));
 }
 
-SecureChannel SecureChannel::server(const Identity& self, const KeyRing& keys,
-                                    uint64_t cluster_id) {
-  return SecureChannel(std::make_unique<State>(self, keys, cluster_id, NodeId{}, Stage::kHello));
+SecureChannel SecureChannel::server(const Identity& self, const KeyRing& keys, uint64_t cluster_id,
+                                    Admits admits) {
+  return SecureChannel(
+      std::make_unique<State>(self, keys, cluster_id, NodeId{}, std::move(admits), Stage::kHello));
 }
 
 SecureChannel::SecureChannel(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -333,8 +344,10 @@ Bytes SecureChannel::start() {
   Bytes hello(kMagic.begin(), kMagic.end());
   append(hello, u64_bytes(s.key.id()));
   append(hello, s.make_ephemeral());
-  append(hello, s.hello_mac(hello));
   append(s.transcript, hello);
+  const Bytes proof = s.prove(kHelloLabel);
+  append(hello, proof);
+  append(s.transcript, proof);
   s.expect(Stage::kServerProof, kServerProofSize);
   return hello;
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -20,15 +21,16 @@ constexpr size_t kMaxFrame = 1024 * 1024;
 /// carries bytes.
 ///
 /// Handshake, three messages of fixed size (SIGMA with a pre-shared key):
-///   1. client: hello (key id, ephemeral X25519 key, a keyed hash that only a holder of the
-///      cluster key can make)
+///   1. client: hello (key id, ephemeral X25519 key; sealed under a key that only a holder of the
+///      cluster key can make: its NodeId and its signature over the hello)
 ///   2. server: ephemeral key; sealed: its NodeId and its signature over all so far
 ///   3. client: sealed: its NodeId and its signature over all so far; stream header
 ///   and the server's stream header. The keys come from the X25519 secret, the cluster key, the
 ///   cluster's id and a hash of everything said, both identities included.
 /// Then frames: u32 big-endian length, libsodium secretstream (XChaCha20-Poly1305), each way.
 ///
-/// A stream whose hello does not authenticate is answered with nothing. A replayed hello gets one
+/// A stream whose hello does not authenticate, or whose client is not to be admitted, is answered
+/// with nothing. A replayed hello gets one
 /// message 2 and leads nowhere. Nothing beyond the fixed size of the handshake is kept for a peer
 /// that has not authenticated.
 ///
@@ -37,12 +39,17 @@ constexpr size_t kMaxFrame = 1024 * 1024;
 /// dead: close the stream.
 class SecureChannel {
  public:
+  /// Whether to go on with whom the other end says it is, on a stream under this key of the ring.
+  using Admits = std::function<bool(const NodeId& peer, uint64_t key_id)>;
+
   /// `self` must outlive the channel. `expected`: whom the client wants to reach; none for
-  /// whoever answers (then look at `peer()`).
+  /// whoever answers (then look at `peer()`). The client uses the ring's primary. Without `admits`
+  /// everybody is let in.
   [[nodiscard]] static SecureChannel client(const Identity& self, const KeyRing& keys,
-                                            uint64_t cluster_id, const NodeId& expected = {});
+                                            uint64_t cluster_id, const NodeId& expected = {},
+                                            Admits admits = {});
   [[nodiscard]] static SecureChannel server(const Identity& self, const KeyRing& keys,
-                                            uint64_t cluster_id);
+                                            uint64_t cluster_id, Admits admits = {});
   SecureChannel(SecureChannel&&) noexcept;
   SecureChannel& operator=(SecureChannel&&) noexcept;
   ~SecureChannel();
@@ -59,7 +66,7 @@ class SecureChannel {
   [[nodiscard]] bool established() const;
   /// None until established.
   [[nodiscard]] const NodeId& peer() const;
-  /// Server: the stream failed before its hello authenticated. Count it, close it, say nothing.
+  /// Server: the stream failed before its hello was accepted. Count it, close it, say nothing.
   [[nodiscard]] bool hello_failed() const;
 
   /// One frame, ready to send. kUnavailable before `established()`, kTooLarge over kMaxFrame.

@@ -74,31 +74,6 @@ Status KeyRing::add(const ClusterKey& key) {
   return {};
 }
 
-Status KeyRing::use(uint64_t key_id) {
-  if (primary_.id() == key_id) return {};
-  for (ClusterKey& key : others_) {
-    if (key.id() == key_id) {
-      std::swap(key, primary_);
-      return {};
-    }
-  }
-  return fail(ErrorCode::kNotFound, "no such key in the ring; `kith key ls` lists them");
-}
-
-Status KeyRing::remove(uint64_t key_id) {
-  if (primary_.id() == key_id) {
-    return fail(ErrorCode::kConflict,
-                "this key is the primary; `kith key use` another one before removing it");
-  }
-  const auto gone = std::remove_if(others_.begin(), others_.end(),
-                                   [&](const ClusterKey& key) { return key.id() == key_id; });
-  if (gone == others_.end()) {
-    return fail(ErrorCode::kNotFound, "no such key in the ring; `kith key ls` lists them");
-  }
-  others_.erase(gone, others_.end());
-  return {};
-}
-
 uint64_t cluster_id_of(std::string_view cluster_name) {
   constexpr uint64_t kSeed = 0x6b69746863'6c7573;  // "kithclus": apart from hashes of other names
   return stable_hash(cluster_name, kSeed);

@@ -11,8 +11,8 @@
 
 namespace kith {
 
-/// The secret that admits to a cluster. Whoever holds it can join; whoever does not is not
-/// answered.
+/// The secret that admits to a cluster. Whoever holds it can join while it is the primary; whoever
+/// does not is not answered.
 struct ClusterKey {
   static constexpr size_t kSize = 32;
   std::array<uint8_t, kSize> secret{};
@@ -30,7 +30,8 @@ struct ClusterKey {
   [[nodiscard]] uint64_t id() const;
 };
 
-/// The keys a node accepts. It seals with the primary and opens with any.
+/// The keys of one node's packets and streams. It seals with the primary and opens with any. Which
+/// these are is SharedRing's to say.
 class KeyRing {
  public:
   static constexpr size_t kMaxKeys = 8;
@@ -44,11 +45,6 @@ class KeyRing {
 
   /// Opens with `key` from now on. A key already there changes nothing; kTooLarge beyond kMaxKeys.
   [[nodiscard]] Status add(const ClusterKey& key);
-  /// Seals with this key of the ring from now on; the old primary still opens. kNotFound
-  /// otherwise.
-  [[nodiscard]] Status use(uint64_t key_id);
-  /// kConflict for the primary, kNotFound for a stranger.
-  [[nodiscard]] Status remove(uint64_t key_id);
 
  private:
   ClusterKey primary_;

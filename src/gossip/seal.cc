@@ -98,6 +98,7 @@ Result<Opened> DatagramSealer::open(ByteView datagram) {
   opened.boot = get_u64(&datagram[kNonceAt]);
   opened.sender = get_u64(&datagram[kNonceAt + 8]);
   opened.sequence = get_u64(&datagram[kNonceAt + 16]);
+  opened.key_id = key_id;
   opened.hello = hello;
   opened.plain.resize(text.size());
   if (crypto_aead_xchacha20poly1305_ietf_decrypt_detached(

@@ -25,6 +25,7 @@ struct Opened {
   uint64_t sender = 0;    ///< NodeId::short_id() that the sender claims; any member could
   uint64_t boot = 0;      ///< of this start of the sender: compare with its signed alive
   uint64_t sequence = 0;  ///< grows by one a datagram within a boot
+  uint64_t key_id = 0;    ///< of the ring's key it was sealed with
   bool hello = false;     ///< was sealed for whoever gets it, not for this node
   Bytes plain;
 };

@@ -184,6 +184,33 @@ TEST_CASE("channel: a client that expects another node stops without naming itse
   CHECK(right.take(b2.sent()));
 }
 
+TEST_CASE("channel: who is not to be let in gets no byte, whatever key it has") {
+  NodeId asked;
+  uint64_t under = 0;
+  const auto turn_away = [&](const NodeId& peer, uint64_t key_id) {
+    asked = peer;
+    under = key_id;
+    return false;
+  };
+  SUBCASE("a client") {
+    End a = client();
+    End b{SecureChannel::server(bob(), KeyRing(sample::key(1)), kCluster, turn_away)};
+    CHECK(b.take(a.channel.start()).error().code == ErrorCode::kUnauthentic);
+    CHECK(b.to_send.empty());
+    CHECK(b.channel.hello_failed());
+    CHECK(asked == alice().id());
+  }
+  SUBCASE("a server") {
+    End a{SecureChannel::client(alice(), KeyRing(sample::key(1)), kCluster, {}, turn_away)};
+    End b = server();
+    REQUIRE(b.take(a.channel.start()));
+    CHECK(a.take(b.sent()).error().code == ErrorCode::kUnauthentic);
+    CHECK(a.to_send.empty());
+    CHECK(asked == bob().id());
+  }
+  CHECK(under == sample::key(1).id());
+}
+
 TEST_CASE("channel: one changed bit in the handshake and nothing comes of it") {
   const Pair good;
   SUBCASE("in the hello: silence") {
@@ -314,7 +341,7 @@ TEST_CASE("channel: random bytes never get through, at whatever stage") {
   Rng rng(4);
   for (int i = 0; i < 300; ++i) {
     End b = server();
-    const Bytes noise = sample::random_bytes(rng, 100 + rng.below(400));
+    const Bytes noise = sample::random_bytes(rng, 160 + rng.below(400));
     REQUIRE_FALSE(b.take(noise));
     REQUIRE(b.to_send.empty());
 
@@ -353,16 +380,28 @@ struct HandMadeClient {
     return keyed_hash(key.secret, label, {shared, cluster, transcript});
   }
 
-  Bytes hello() {
+  /// `claimed`, signed by `signer`, over all so far.
+  [[nodiscard]] Bytes proof(std::string_view label, const NodeId& claimed,
+                            const Identity& signer) const {
+    Bytes plain(claimed.key.begin(), claimed.key.end());
+    add(plain, signer.sign(keyed_hash({}, label, {cluster, transcript, claimed.key})));
+    Bytes out(plain.size() + 16);
+    const std::array<uint8_t, 24> nonce{};
+    crypto_aead_xchacha20poly1305_ietf_encrypt(out.data(), nullptr, plain.data(), plain.size(),
+                                               nullptr, 0, nullptr, nonce.data(),
+                                               derive(label).data());
+    return out;
+  }
+
+  Bytes hello(const NodeId& claimed, const Identity& signer) {
     secret.fill(5);
     std::array<uint8_t, 32> ephemeral{};
     crypto_scalarmult_base(ephemeral.data(), secret.data());
-    Bytes out = {'k', 't', 'h', 's', 1};
-    add(out, u64_bytes(key.id()));
-    add(out, ephemeral);
-    add(out, keyed_hash(key.secret, "kith stream hello 1", {cluster, out}));
-    add(transcript, out);
-    return out;
+    add(transcript, Bytes{'k', 't', 'h', 's', 2});
+    add(transcript, u64_bytes(key.id()));
+    add(transcript, ephemeral);
+    add(transcript, proof("kith stream hello 2", claimed, signer));
+    return transcript;
   }
 
   /// Proof that `claimed` speaks, signed by `signer`, for the `server` that sent `message`.
@@ -371,14 +410,7 @@ struct HandMadeClient {
     REQUIRE(message.size() == 32 + 96 + 16);
     REQUIRE(crypto_scalarmult(shared.data(), secret.data(), message.data()) == 0);
     add(transcript, message);
-    Bytes plain(claimed.key.begin(), claimed.key.end());
-    add(plain, signer.sign(keyed_hash({}, "kith stream client proof 1",
-                                      {cluster, transcript, claimed.key})));
-    Bytes out(plain.size() + 16);
-    const std::array<uint8_t, 24> nonce{};
-    crypto_aead_xchacha20poly1305_ietf_encrypt(out.data(), nullptr, plain.data(), plain.size(),
-                                               nullptr, 0, nullptr, nonce.data(),
-                                               derive("kith stream client proof 1").data());
+    Bytes out = proof("kith stream client proof 1", claimed, signer);
     add(transcript, server.key);
     add(transcript, claimed.key);
     std::array<uint8_t, 24> header{};
@@ -394,7 +426,7 @@ struct HandMadeClient {
 TEST_CASE("channel: the handshake is byte for byte what it says") {
   HandMadeClient client;
   End b = server();
-  REQUIRE(b.take(client.hello()));
+  REQUIRE(b.take(client.hello(alice().id(), alice())));
   crypto_secretstream_xchacha20poly1305_state sending;
   REQUIRE(b.take(client.prove(b.sent(), bob().id(), alice().id(), alice(), sending)));
   CHECK(b.channel.established());
@@ -409,11 +441,18 @@ TEST_CASE("channel: the handshake is byte for byte what it says") {
 }
 
 TEST_CASE("channel: a member with the cluster key cannot pass for another member") {
+  const Identity mallory = sample::identity(66);
+  {
+    HandMadeClient liar;
+    End b = server();
+    CHECK(b.take(liar.hello(alice().id(), mallory)).error().code == ErrorCode::kUnauthentic);
+    CHECK(b.to_send.empty());
+    CHECK(b.channel.hello_failed());
+  }
   HandMadeClient liar;
   End b = server();
-  REQUIRE(b.take(liar.hello()));
+  REQUIRE(b.take(liar.hello(mallory.id(), mallory)));
   crypto_secretstream_xchacha20poly1305_state sending;
-  const Identity mallory = sample::identity(66);
   const Bytes proof = liar.prove(b.sent(), bob().id(), alice().id(), mallory, sending);
   CHECK(b.take(proof).error().code == ErrorCode::kUnauthentic);
   CHECK_FALSE(b.channel.established());

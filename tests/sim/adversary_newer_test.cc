@@ -148,7 +148,7 @@ TEST_CASE("sim: another version of the wire itself is not answered, and harms no
   const uint64_t stream = it.newer->open(0, false);
   world.run_for(50ms);
   Bytes hello(77, 0);
-  std::copy_n("kths\x02", 5, hello.begin());
+  std::copy_n("kths\x03", 5, hello.begin());
   it.newer->write(stream, hello);
   world.run_for(100ms);
   CHECK_FALSE(it.newer->connected(stream));

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/hlc.h"
+#include "base/ids.h"
+#include "base/instant.h"
+#include "base/result.h"
+#include "gossip/key_ring.h"
+
+namespace kith {
+
+/// One key as the members share it. Every field only grows, so that any two views join.
+struct SharedKey {
+  std::optional<ClusterKey> key;  ///< nothing once it is gone
+  Stamp created;                  ///< zero: the configuration's
+  Stamp used;         ///< when it was last made the primary; zero: never, or by the configuration
+  Stamp removed;      ///< counts if not before `created` and `used`
+  bool next = false;  ///< of a rotation: becomes the primary once all who are present have it
+  bool operator==(const SharedKey&) const = default;
+
+  [[nodiscard]] Stamp order() const { return std::max(created, used); }
+};
+
+/// How a key stands to the primary.
+enum class KeyStanding : uint8_t {
+  kUnknown,
+  kPrimary,
+  kOlder,  ///< the primary came after it: it only reads, and admits nobody new
+  kNewer,  ///< added since, not the primary yet
+};
+
+/// Who has which key, as far as its own signed word goes.
+struct KeyHolder {
+  uint64_t primary = 0;  ///< zero: it never said
+  std::vector<uint64_t> keys;
+  bool present = false;
+};
+
+/// The key ring and the bans that a cluster's members agree on: a pure, commutative, idempotent
+/// join, so that rotations on two sides of a split come to one. The primary is the key that was
+/// made so last; of all views joined, it is the primary of one. So its secret is never gone, and no
+/// ring is without one.
+class SharedRing {
+ public:
+  /// Those that are gone included.
+  static constexpr size_t kMaxKeys = 64;
+  static constexpr size_t kMaxBanned = 1024;
+
+  /// Of the configuration's key alone.
+  explicit SharedRing(const ClusterKey& first);
+
+  [[nodiscard]] const ClusterKey& primary() const { return *keys_.at(primary_).key; }
+  [[nodiscard]] uint64_t primary_id() const { return primary_; }
+  /// Those that are not gone, by id.
+  [[nodiscard]] std::map<uint64_t, SharedKey> live() const;
+  [[nodiscard]] KeyStanding standing(uint64_t key_id) const;
+  /// Gone: once there, and removed.
+  [[nodiscard]] bool gone(uint64_t key_id) const;
+  /// From before the rotation that the primary came by: removed once nobody needs it.
+  [[nodiscard]] bool retiring(uint64_t key_id) const;
+  /// What to seal and open with: the newest KeyRing::kMaxKeys.
+  [[nodiscard]] KeyRing keys() const;
+  /// Nothing but one configuration's key, as at a first start.
+  [[nodiscard]] bool untouched() const;
+  [[nodiscard]] bool banned(const NodeId& node) const { return banned_.contains(node); }
+  [[nodiscard]] const std::set<NodeId>& banned() const { return banned_; }
+
+  // Edits; `now` only has to be near. A failure changes nothing.
+  /// kConflict: it is there already. kTooLarge beyond KeyRing::kMaxKeys.
+  [[nodiscard]] Status add(const ClusterKey& key, WallTime now);
+  /// kNotFound: no such key.
+  [[nodiscard]] Status use(uint64_t key_id, WallTime now);
+  /// kConflict for the primary, kNotFound for a stranger.
+  [[nodiscard]] Status remove(uint64_t key_id);
+  /// Adds `fresh` to become the primary, and in the end the only one: settle() sees to it.
+  [[nodiscard]] Status rotate(const ClusterKey& fresh, WallTime now);
+  /// A rotation without `node`. Nothing it says counts any more.
+  [[nodiscard]] Status ban(const NodeId& node, const ClusterKey& fresh, WallTime now);
+
+  /// Does what waits for the others: makes the next key primary once every holder that is present
+  /// has it, and removes what is retired once every holder names the primary. `holders`: every
+  /// rostered node that is not banned. True if something changed.
+  bool settle(const std::map<NodeId, KeyHolder>& holders);
+  /// Joins another view; true if something changed.
+  bool merge(const SharedRing& other);
+
+  /// Equal for equal keys and bans. Tells nothing of the secrets.
+  [[nodiscard]] uint64_t digest() const;
+  /// Secrets included.
+  [[nodiscard]] Bytes encode() const;
+  /// kInvalid for anything that encode() does not give.
+  [[nodiscard]] static Result<SharedRing> decode(ByteView bytes);
+
+  bool operator==(const SharedRing&) const = default;
+
+ private:
+  SharedRing() = default;
+  [[nodiscard]] Stamp after_all(WallTime now) const;
+  void settle_primary();
+  void make_room();
+
+  std::map<uint64_t, SharedKey> keys_;  ///< by id
+  std::set<NodeId> banned_;
+  uint64_t primary_ = 0;
+};
+
+/// A key's id as people see it: 16 hexadecimal digits.
+[[nodiscard]] std::string key_id_text(uint64_t key_id);
+[[nodiscard]] std::optional<uint64_t> parse_key_id(std::string_view text);
+
+}  // namespace kith

@@ -1,0 +1,259 @@
+#include "gossip/shared_ring.h"
+
+#include <doctest/doctest.h>
+
+#include "samples.h"
+
+using namespace kith;
+
+namespace {
+
+constexpr WallTime kNow{1'780'000'000'000};
+
+uint64_t id(uint8_t n) {
+  return sample::key(n).id();
+}
+
+SharedRing first() {
+  return SharedRing(sample::key(1));
+}
+
+SharedRing joined(SharedRing a, const SharedRing& b) {
+  (void)a.merge(b);
+  return a;
+}
+
+KeyHolder holder(const SharedRing& ring, bool present = true) {
+  KeyHolder out{ring.primary_id(), {}, present};
+  for (const auto& [key_id, key] : ring.live()) out.keys.push_back(key_id);
+  return out;
+}
+
+/// Every edit there is, each possible or refused.
+void edit(SharedRing& ring, Rng& rng) {
+  const WallTime now{kNow.ms + static_cast<int64_t>(rng.below(1000))};
+  const auto n = static_cast<uint8_t>(1 + rng.below(12));
+  switch (rng.below(6)) {
+    case 0:
+      (void)ring.add(sample::key(n), now);
+      break;
+    case 1:
+      (void)ring.use(id(n), now);
+      break;
+    case 2:
+      (void)ring.remove(id(n));
+      break;
+    case 3:
+      (void)ring.rotate(sample::key(n), now);
+      break;
+    case 4:
+      (void)ring.ban(sample::node(n), sample::key(n), now);
+      break;
+    default:
+      ring.settle({{sample::node(0), holder(ring)}});
+  }
+}
+
+}  // namespace
+
+TEST_CASE("shared ring: a key is added, used, and the old one removed") {
+  SharedRing ring = first();
+  CHECK(ring.untouched());
+  CHECK(ring.add(sample::key(2), kNow));
+  CHECK(ring.add(sample::key(2), kNow).error().code == ErrorCode::kConflict);
+  CHECK_FALSE(ring.untouched());
+  CHECK(ring.primary() == sample::key(1));
+  CHECK(ring.standing(id(2)) == KeyStanding::kNewer);
+  CHECK(ring.standing(id(3)) == KeyStanding::kUnknown);
+
+  CHECK(ring.use(id(3), kNow).error().code == ErrorCode::kNotFound);
+  CHECK(ring.use(id(2), kNow));
+  CHECK(ring.primary() == sample::key(2));
+  CHECK(ring.standing(id(1)) == KeyStanding::kOlder);
+  CHECK(ring.keys().find(id(1)) != nullptr);
+
+  CHECK(ring.remove(id(2)).error().code == ErrorCode::kConflict);
+  CHECK(ring.remove(id(3)).error().code == ErrorCode::kNotFound);
+  CHECK(ring.remove(id(1)));
+  CHECK(ring.gone(id(1)));
+  CHECK(ring.keys().find(id(1)) == nullptr);
+  const Bytes bytes = ring.encode();
+  const auto& secret = sample::key(1).secret;
+  CHECK(std::search(bytes.begin(), bytes.end(), secret.begin(), secret.end()) == bytes.end());
+
+  CHECK(ring.add(sample::key(1), kNow));  // given again, it counts again
+  CHECK(ring.standing(id(1)) == KeyStanding::kNewer);
+}
+
+TEST_CASE("shared ring: what was removed does not come back with who was away") {
+  SharedRing away = first();
+  SharedRing ring = first();
+  REQUIRE(ring.add(sample::key(2), kNow));
+  REQUIRE(ring.use(id(2), kNow));
+  REQUIRE(ring.remove(id(1)));
+  CHECK_FALSE(ring.merge(away));
+  CHECK(ring.gone(id(1)));
+  CHECK(away.merge(ring));
+  CHECK(away == ring);
+}
+
+TEST_CASE("shared ring: two keys at most wait for one another's removal, and one stays") {
+  SharedRing a = first();
+  REQUIRE(a.add(sample::key(2), kNow));
+  SharedRing b = a;
+  REQUIRE(a.use(id(2), kNow));
+  REQUIRE(a.remove(id(1)));  // this side holds on to 2 alone
+  REQUIRE(b.use(id(2), kNow));
+  REQUIRE(b.use(id(1), {kNow.ms + 5}));
+  REQUIRE(b.remove(id(2)));  // and that side to 1
+  const SharedRing both = joined(a, b);
+  CHECK(both == joined(b, a));
+  CHECK(both.primary() == sample::key(1));  // the later word
+  CHECK(both.live().size() == 1);
+}
+
+TEST_CASE("shared ring: rotations on two sides come to one primary, with both keys") {
+  SharedRing a = first();
+  SharedRing b = first();
+  REQUIRE(a.rotate(sample::key(2), kNow));
+  REQUIRE(b.rotate(sample::key(3), {kNow.ms + 1}));
+  CHECK(a.primary() == sample::key(1));  // nobody has said that it has the new one
+  const NodeId there = sample::node(1);
+  const NodeId here = sample::node(2);
+  CHECK(a.settle({{here, holder(a)}, {there, holder(first(), false)}}));
+  CHECK(b.settle({{there, holder(b)}, {here, holder(first(), false)}}));
+  CHECK(a.primary() == sample::key(2));
+  CHECK(b.primary() == sample::key(3));
+  CHECK(a.standing(id(1)) == KeyStanding::kOlder);  // the other side has no other
+  SharedRing both = joined(a, b);
+  CHECK(both == joined(b, a));
+  CHECK(both.primary() == sample::key(3));
+  CHECK(both.retiring(id(2)));
+  CHECK(both.live().size() == 3);
+  CHECK(both.settle({{here, holder(both)}, {there, holder(both)}}));
+  CHECK(both.live().size() == 1);
+}
+
+TEST_CASE("shared ring: a rotation waits for who is present, its end for all") {
+  SharedRing ring = first();
+  REQUIRE(ring.rotate(sample::key(2), kNow));
+  const NodeId self = sample::node(1);
+  const NodeId peer = sample::node(2);
+  std::map<NodeId, KeyHolder> holders = {{self, holder(ring)}, {peer, holder(first())}};
+  CHECK_FALSE(ring.settle(holders));  // the peer is here and lacks it
+  holders[peer].present = false;
+  CHECK(ring.settle(holders));
+  CHECK(ring.primary() == sample::key(2));
+  holders[self] = holder(ring);
+  CHECK_FALSE(ring.settle(holders));  // the old one stays for the absent
+  CHECK(ring.retiring(id(1)));
+  holders[peer] = holder(ring, false);
+  CHECK(ring.settle(holders));
+  CHECK(ring.gone(id(1)));
+
+  SharedRing kept = first();
+  REQUIRE(kept.rotate(sample::key(2), kNow));
+  REQUIRE(kept.settle({{self, holder(kept)}}));
+  REQUIRE(kept.use(id(1), kNow));  // somebody wants the old one back
+  CHECK_FALSE(kept.settle({{self, holder(kept)}}));
+  CHECK(kept.primary() == sample::key(1));
+}
+
+TEST_CASE("shared ring: a ban is a rotation, and stays") {
+  SharedRing ring = first();
+  REQUIRE(ring.ban(sample::node(7), sample::key(2), kNow));
+  CHECK(ring.banned(sample::node(7)));
+  CHECK(ring.settle({{sample::node(1), holder(ring)}}));
+  CHECK(ring.primary() == sample::key(2));
+  SharedRing other = first();
+  CHECK(other.digest() != ring.digest());
+  CHECK(other.merge(ring));
+  CHECK(other.banned(sample::node(7)));
+  CHECK(other.digest() == ring.digest());
+}
+
+TEST_CASE("shared ring: another configuration's key is taken by who is new alone") {
+  SharedRing ring = first();
+  SharedRing mistaken(sample::key(9));
+  CHECK_FALSE(ring.merge(mistaken));
+  REQUIRE(ring.add(sample::key(2), kNow));
+  REQUIRE(ring.use(id(2), kNow));
+  CHECK_FALSE(ring.merge(mistaken));
+  SharedRing fresh(sample::key(2));  // a new host with the key of today
+  CHECK(fresh.merge(ring));
+  CHECK(fresh == ring);
+}
+
+TEST_CASE("shared ring: joins are commutative, associative, idempotent, and never without a key") {
+  Rng rng(5);
+  for (int round = 0; round < 2'000; ++round) {
+    std::vector<SharedRing> views(3, first());
+    for (int step = 0; step < 12; ++step) {
+      edit(views[rng.below(3)], rng);
+      if (rng.chance(1, 4)) (void)views[rng.below(3)].merge(views[rng.below(3)]);
+    }
+    const auto& [a, b, c] = std::tie(views[0], views[1], views[2]);
+    const SharedRing all = joined(joined(a, b), c);
+    REQUIRE(all == joined(a, joined(c, b)));
+    REQUIRE(all == joined(joined(c, a), b));
+    REQUIRE(joined(all, a) == all);
+    REQUIRE(all.keys().primary().id() == all.primary_id());
+    REQUIRE(all.standing(all.primary_id()) == KeyStanding::kPrimary);
+    // What all seal with then, somebody sealed with before.
+    REQUIRE((all.primary_id() == a.primary_id() || all.primary_id() == b.primary_id() ||
+             all.primary_id() == c.primary_id()));
+    const auto back = SharedRing::decode(all.encode());
+    REQUIRE(back);
+    REQUIRE(*back == all);
+    REQUIRE(back->digest() == all.digest());
+  }
+}
+
+TEST_CASE("shared ring: bytes that are no ring are refused") {
+  SharedRing ring = first();
+  REQUIRE(ring.ban(sample::node(7), sample::key(2), kNow));
+  REQUIRE(ring.use(id(2), kNow));
+  REQUIRE(ring.remove(id(1)));
+  const Bytes good = ring.encode();
+  for (size_t size = 0; size < good.size(); ++size)
+    REQUIRE_FALSE(SharedRing::decode(ByteView(good).first(size)));
+  Bytes longer = good;
+  longer.push_back(0);
+  CHECK_FALSE(SharedRing::decode(longer));
+  for (size_t i = 0; i < good.size(); ++i) {
+    Bytes changed = good;
+    changed[i] ^= 0x80;
+    (void)SharedRing::decode(changed);  // an id or a secret alone is refused; nothing crashes
+  }
+  Bytes renamed = good;
+  renamed[10] ^= 1;
+  CHECK_FALSE(SharedRing::decode(renamed));
+  Bytes late = good;
+  late[18] = 0xff;
+  CHECK_FALSE(SharedRing::decode(late));
+}
+
+TEST_CASE("shared ring: its limits are refusals") {
+  SharedRing ring = first();
+  for (uint8_t n = 2; n <= KeyRing::kMaxKeys; ++n) REQUIRE(ring.add(sample::key(n), kNow));
+  const SharedRing full = ring;
+  CHECK(ring.add(sample::key(200), kNow).error().code == ErrorCode::kTooLarge);
+  CHECK(ring.ban(sample::node(1), sample::key(200), kNow).error().code == ErrorCode::kTooLarge);
+  CHECK(ring == full);
+
+  SharedRing often = first();
+  for (uint8_t n = 2; n < 150; ++n) {
+    REQUIRE(often.add(sample::key(n), kNow));
+    REQUIRE(often.use(id(n), kNow));
+    REQUIRE(often.remove(id(static_cast<uint8_t>(n - 1))));
+  }
+  CHECK(often.live().size() == 1);
+  CHECK(SharedRing::decode(often.encode()));
+}
+
+TEST_CASE("key id: reads what it writes") {
+  CHECK(parse_key_id(key_id_text(0x0123456789abcdef)) == 0x0123456789abcdef);
+  CHECK(key_id_text(1) == "0000000000000001");
+  CHECK_FALSE(parse_key_id("1"));
+  CHECK_FALSE(parse_key_id("xxxxxxxxxxxxxxxx"));
+}
