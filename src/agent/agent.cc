@@ -90,6 +90,10 @@ Result<NodeSetup> Agent::set_up() {
   auto loaded = database_->load();
   if (!loaded) return fail(loaded.error());
 
+  // The ring outlives the database, as the identity does: without it nobody would answer.
+  if (auto ring = load_ring(config_.data_dir); !loaded->meta.contains(std::string(kRingMeta)))
+    if (!ring.empty()) loaded->meta[std::string(kRingMeta)] = std::move(ring);
+
   Epoch epoch = 1;
   if (const auto at = loaded->meta.find("epoch"); at != loaded->meta.end())
     epoch = std::strtoull(std::string(as_text(at->second)).c_str(), nullptr, 10) + 1;
@@ -144,6 +148,7 @@ Status Agent::start() {
   listener_.emplace(std::move(*listener));
 
   node_ = std::make_unique<Node>(std::move(*setup), Rng(draw()), read_now(), effects_);
+  warn_of_keys();
 
   ApiConfig api;
   api.socket = config_.api.socket;
@@ -157,6 +162,18 @@ Status Agent::start() {
   api_ = std::move(*server);
   disk_ = std::make_unique<Worker>(loop_);
   return {};
+}
+
+void Agent::warn_of_keys() const {
+  const Keys& keys = node_->keys();
+  if (!keys.damage().empty())
+    log_line(LogLevel::kError, "data_dir: " + config_.data_dir + ": " + keys.damage());
+  const uint64_t primary = keys.ring().primary_id();
+  if (keys.configured().id() == primary) return;
+  log_line(LogLevel::kWarn, "the ring in " + config_.data_dir + " goes before the key of " +
+                                config_.file + ": the cluster's key is " + key_id_text(primary) +
+                                " now, and stands in " + config_.data_dir +
+                                "/key; put it into the configuration of hosts still to come");
 }
 
 std::string Agent::run() {
@@ -254,14 +271,17 @@ void Agent::carry_out() {
 
 void Agent::save(Persist persist) {
   const uint64_t id = persist.id;
-  const bool queued =
-      disk_->submit([this, batch = std::move(persist.batch)] { return database_->write(batch); },
-                    [this, id](Status status) {
-                      if (!status)
-                        log_line(LogLevel::kError, "data_dir: " + status.error().message);
-                      node_->written(id, status, wake(), effects_);
-                      soon();
-                    });
+  const bool queued = disk_->submit(
+      [this, batch = std::move(persist.batch)]() -> Status {
+        if (const auto at = batch.meta.find(std::string(kRingMeta)); at != batch.meta.end())
+          if (auto kept = save_ring(config_.data_dir, at->second); !kept) return kept;
+        return database_->write(batch);
+      },
+      [this, id](Status status) {
+        if (!status) log_line(LogLevel::kError, "data_dir: " + status.error().message);
+        node_->written(id, status, wake(), effects_);
+        soon();
+      });
   if (queued) return;
   loop_.post([this, id] {
     node_->written(id, fail(ErrorCode::kUnavailable, "the disk does not keep up"), wake(),

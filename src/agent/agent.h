@@ -47,7 +47,12 @@ class Agent final : public Cluster {
   void remove_service(std::string_view id, Done done) override;
   void update_node(const NodeId& node, uint64_t expected_index, Availability availability,
                    std::map<std::string, std::string> labels, Done done) override;
-  void remove_node(const NodeId& node, Done done) override;
+  void remove_node(const NodeId& node, bool ban, Done done) override;
+  [[nodiscard]] std::vector<KeyEntry> keys() const override;
+  void add_key(std::string_view key, Created done) override;
+  void use_key(std::string_view id, bool force, Created done) override;
+  void remove_key(std::string_view id, bool force, Created done) override;
+  void rotate_keys(Created done) override;
   void leave(bool keep_running, Done done) override;
   [[nodiscard]] std::unique_ptr<Subscription> subscribe(EventSink sink) override;
   [[nodiscard]] std::vector<ClusterEvent> recent_events() const override;
@@ -80,6 +85,7 @@ class Agent final : public Cluster {
   void attach(uint64_t stream, ByteStream bytes);
   void lost(uint64_t stream, const std::string& why);
   void save(Persist persist);
+  void warn_of_keys() const;
   void publish(const ClusterEvent& event);
   void edit(Edit edit, Created done);
 

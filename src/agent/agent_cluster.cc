@@ -81,8 +81,36 @@ void Agent::update_node(const NodeId& node, uint64_t expected_index, Availabilit
        then_done(std::move(done)));
 }
 
-void Agent::remove_node(const NodeId& node, Done done) {
-  edit(RemoveNode{node}, then_done(std::move(done)));
+void Agent::remove_node(const NodeId& node, bool ban, Done done) {
+  if (ban)
+    edit(KeyEdit{KeyEdit::kBan, 0, ClusterKey::generate(), node, true}, then_done(std::move(done)));
+  else
+    edit(RemoveNode{node}, then_done(std::move(done)));
+}
+
+std::vector<KeyEntry> Agent::keys() const {
+  return node_->key_entries();
+}
+
+void Agent::add_key(std::string_view key, Created done) {
+  auto fresh = key.empty() ? Result<ClusterKey>(ClusterKey::generate()) : ClusterKey::parse(key);
+  if (!fresh) {
+    loop_.post([done = std::move(done), error = fresh.error()] { done(fail(error)); });
+    return;
+  }
+  edit(KeyEdit{KeyEdit::kAdd, 0, *fresh, {}, false}, std::move(done));
+}
+
+void Agent::use_key(std::string_view id, bool force, Created done) {
+  edit(KeyEdit{KeyEdit::kUse, parse_key_id(id).value_or(0), {}, {}, force}, std::move(done));
+}
+
+void Agent::remove_key(std::string_view id, bool force, Created done) {
+  edit(KeyEdit{KeyEdit::kRemove, parse_key_id(id).value_or(0), {}, {}, force}, std::move(done));
+}
+
+void Agent::rotate_keys(Created done) {
+  edit(KeyEdit{KeyEdit::kRotate, 0, ClusterKey::generate(), {}, false}, std::move(done));
 }
 
 void Agent::leave(bool keep_running, Done done) {

@@ -19,6 +19,7 @@ void Catalog::document_changed(const DocStore& docs, const std::string& key) {
     if (auto doc = service_from_json(document->body); doc && doc->name == name)
       services_[name] = std::make_shared<const ServiceDoc>(std::move(*doc));
   } else if (const auto node = node_of_roster_key(key)) {
+    if (hidden_.contains(*node)) return;
     roster_.erase(*node);
     if (document == nullptr) return;
     if (auto doc = roster_from_json(document->body); doc && doc->node == *node)
@@ -29,7 +30,7 @@ void Catalog::document_changed(const DocStore& docs, const std::string& key) {
 void Catalog::observed_changed(const ObservedStore& observed, const NodeId& node,
                                const std::string& key) {
   const std::string prefix = "node/" + node.hex() + "/";
-  if (!key.starts_with(prefix)) return;
+  if (!key.starts_with(prefix) || hidden_.contains(node)) return;
   const std::string_view rest = std::string_view(key).substr(prefix.size());
   const Observed* record = observed.find(node, key);
   constexpr std::string_view kTask = "task/";
@@ -55,6 +56,14 @@ void Catalog::observed_changed(const ObservedStore& observed, const NodeId& node
       all[slot] = std::move(*refused);
     }
   }
+}
+
+void Catalog::hide(const NodeId& node) {
+  hidden_.insert(node);
+  roster_.erase(node);
+  infos_.erase(node);
+  tasks_.erase(node);
+  refusals_.erase(node);
 }
 
 std::shared_ptr<const TaskRecord> Catalog::task(const NodeId& node, const std::string& key) const {

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ class Catalog {
 
   void document_changed(const DocStore& docs, const std::string& key);
   void observed_changed(const ObservedStore& observed, const NodeId& node, const std::string& key);
+  /// Of this node nothing is shown from now on, whatever the stores hold.
+  void hide(const NodeId& node);
 
   [[nodiscard]] const std::map<std::string, std::shared_ptr<const ServiceDoc>>& services() const {
     return services_;
@@ -52,6 +55,7 @@ class Catalog {
   std::map<NodeId, NodeInfo> infos_;
   std::map<NodeId, Tasks> tasks_;
   std::map<NodeId, Refusals> refusals_;
+  std::set<NodeId> hidden_;
 };
 
 }  // namespace kith

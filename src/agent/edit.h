@@ -9,6 +9,7 @@
 #include "agent/work.h"
 #include "base/result.h"
 #include "base/rng.h"
+#include "gossip/key_ring.h"
 #include "state/doc_store.h"
 
 namespace kith {
@@ -35,12 +36,21 @@ struct UpdateNode {
 struct RemoveNode {
   NodeId node;
 };
+/// Of the key ring; a ban also removes the node. What is random is the driver's to draw.
+struct KeyEdit {
+  enum What : uint8_t { kAdd, kUse, kRemove, kRotate, kBan };
+  What what = kAdd;
+  uint64_t key_id = 0;  ///< use, remove
+  ClusterKey fresh;     ///< add, rotate, ban
+  NodeId node;          ///< ban
+  bool force = false;
+};
 /// This node's own entry in the roster.
 struct Enrol {
   RosterDoc doc;
 };
-using Edit =
-    std::variant<CreateService, UpdateService, RemoveService, UpdateNode, RemoveNode, Enrol>;
+using Edit = std::variant<CreateService, UpdateService, RemoveService, UpdateNode, RemoveNode,
+                          KeyEdit, Enrol>;
 
 /// The document an edit comes to.
 struct Drafted {
@@ -50,8 +60,8 @@ struct Drafted {
   std::string result;  ///< what the asker is told: a new service's id
 };
 
-/// Checks an edit against what is known and drafts its document. Writes nothing. kNotFound,
-/// kConflict (name taken, stale index) and kInvalid carry Docker's words.
+/// Checks an edit of documents against what is known and drafts its document. Writes nothing.
+/// kNotFound, kConflict (name taken, stale index) and kInvalid carry Docker's words.
 [[nodiscard]] Result<Drafted> draft(const Edit& edit, const Catalog& catalog, const DocStore& docs,
                                     const Work& work, WallTime now, Rng& rng);
 

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/bytes.h"
+#include "gossip/shared_ring.h"
 
 namespace kith {
 namespace {
@@ -72,6 +73,21 @@ uint64_t load_epoch(const std::string& data_dir) {
   std::ifstream in(data_dir + "/epoch");
   uint64_t epoch = 0;
   return in >> epoch ? epoch : 0;
+}
+
+Bytes load_ring(const std::string& data_dir) {
+  std::ifstream in(data_dir + "/ring");
+  std::string text;
+  // What is no hexadecimal is no ring either: the Node says so.
+  return in >> text ? from_hex(text).value_or(Bytes{0}) : Bytes{};
+}
+
+Status save_ring(const std::string& data_dir, ByteView ring) {
+  const auto decoded = SharedRing::decode(ring);
+  if (!decoded) return fail(decoded.error());
+  if (auto kept = replace_file(data_dir, data_dir + "/ring", to_hex(ring) + "\n"); !kept)
+    return kept;
+  return replace_file(data_dir, data_dir + "/key", decoded->primary().base64() + "\n");
 }
 
 Status save_epoch(const std::string& data_dir, uint64_t epoch) {

@@ -17,4 +17,10 @@ namespace kith {
 [[nodiscard]] uint64_t load_epoch(const std::string& data_dir);
 [[nodiscard]] Status save_epoch(const std::string& data_dir, uint64_t epoch);
 
+/// `<data_dir>/ring`: the key ring, secrets included, as SharedRing encodes it. Empty if there is
+/// none.
+[[nodiscard]] Bytes load_ring(const std::string& data_dir);
+/// Also writes `<data_dir>/key`: the primary alone, as the configuration takes it.
+[[nodiscard]] Status save_ring(const std::string& data_dir, ByteView ring);
+
 }  // namespace kith

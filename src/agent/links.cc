@@ -7,18 +7,24 @@ namespace kith {
 Links::Links(const Identity& self, const KeyRing& keys, uint64_t cluster_id, LinkHandler& handler)
     : self_(&self), keys_(&keys), cluster_id_(cluster_id), handler_(&handler) {}
 
-uint64_t Links::open(const Endpoint& to, const NodeId& expected, LinkPurpose purpose, Now now,
-                     std::vector<StreamCommand>& out) {
+uint64_t Links::open(const Endpoint& to, const NodeId& expected, LinkPurpose purpose,
+                     const KeyRing& keys, Now now, std::vector<StreamCommand>& out) {
   const auto opened = std::count_if(links_.begin(), links_.end(),
                                     [](const auto& item) { return item.first % 2 == 1; });
   if (static_cast<size_t>(opened) >= kMaxOpened) return 0;
   const uint64_t stream = next_;
   next_ += 2;
-  links_.emplace(stream,
-                 Link{purpose, to, SecureChannel::client(*self_, *keys_, cluster_id_, expected),
-                      now.mono + kHandshakeTime});
+  links_.emplace(stream, Link{purpose, to,
+                              SecureChannel::client(*self_, keys, cluster_id_, expected, policy()),
+                              now.mono + kHandshakeTime});
   out.push_back(StreamOpen{stream, to});
   return stream;
+}
+
+SecureChannel::Admits Links::policy() const {
+  return [handler = handler_](const NodeId& peer, uint64_t key_id) {
+    return handler->admits(peer, key_id);
+  };
 }
 
 bool Links::send(uint64_t stream, ByteView frame, std::vector<StreamCommand>& out) {
@@ -35,6 +41,14 @@ void Links::close(uint64_t stream, std::vector<StreamCommand>& out) {
     out.emplace_back(std::in_place_type<StreamClose>, StreamClose{stream});
 }
 
+void Links::drop_peer(const NodeId& peer, Now now, std::vector<StreamCommand>& out) {
+  std::vector<uint64_t> theirs;
+  for (const auto& [stream, link] : links_)
+    if (link.established && link.channel.peer() == peer) theirs.push_back(stream);
+  for (const uint64_t stream : theirs)
+    lose(stream, Error{ErrorCode::kUnavailable, "banned"}, now, out);
+}
+
 void Links::accepted(uint64_t stream, Now now, std::vector<StreamCommand>& out) {
   const auto served = std::count_if(links_.begin(), links_.end(),
                                     [](const auto& item) { return item.first % 2 == 0; });
@@ -48,7 +62,7 @@ void Links::accepted(uint64_t stream, Now now, std::vector<StreamCommand>& out) 
   }
   links_.emplace(stream, Link{LinkPurpose::kServe,
                               {},
-                              SecureChannel::server(*self_, *keys_, cluster_id_),
+                              SecureChannel::server(*self_, *keys_, cluster_id_, policy()),
                               now.mono + kHandshakeTime,
                               false,
                               false,

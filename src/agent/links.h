@@ -35,12 +35,15 @@ enum class LinkPurpose : uint8_t {
   kSync,   ///< exchange members, documents and records
   kPing,   ///< one ping, where datagrams may be blocked
   kFetch,  ///< records that were offered
+  kKeys,   ///< the key ring alone
 };
 
 /// Told by Links. `stream` stays valid within the call.
 class LinkHandler {
  public:
   virtual ~LinkHandler() = default;
+  /// Whether to talk to `peer` at all, which uses this key of the ring. If not it gets no byte.
+  [[nodiscard]] virtual bool admits(const NodeId& peer, uint64_t key_id) const = 0;
   virtual void link_established(uint64_t stream, Now now) = 0;
   virtual void link_frame(uint64_t stream, ByteView frame, Now now) = 0;
   /// Ended from the other side, by a fault or by its time limit; not by `close`. `established`
@@ -68,14 +71,17 @@ class Links {
     uint64_t refused_full = 0;
   };
 
+  /// `keys`: those accepted, as they are when a stream comes.
   Links(const Identity& self, const KeyRing& keys, uint64_t cluster_id, LinkHandler& handler);
 
-  /// Zero if kMaxOpened are open.
-  uint64_t open(const Endpoint& to, const NodeId& expected, LinkPurpose purpose, Now now,
-                std::vector<StreamCommand>& out);
+  /// Dials under the primary of `keys`. Zero if kMaxOpened are open.
+  uint64_t open(const Endpoint& to, const NodeId& expected, LinkPurpose purpose,
+                const KeyRing& keys, Now now, std::vector<StreamCommand>& out);
   /// Sends one frame; false if the link is gone or not established.
   bool send(uint64_t stream, ByteView frame, std::vector<StreamCommand>& out);
   void close(uint64_t stream, std::vector<StreamCommand>& out);
+  /// Ends every link with this peer, whoever began it.
+  void drop_peer(const NodeId& peer, Now now, std::vector<StreamCommand>& out);
 
   // From the driver. Where kMaxAccepted are there already, the eldest that has not proved itself
   // makes room: so strangers who say nothing keep nobody out.
@@ -104,6 +110,7 @@ class Links {
     bool connected = false;  ///< of those opened here
     Instant end = kNever;
   };
+  [[nodiscard]] SecureChannel::Admits policy() const;
   [[nodiscard]] std::optional<uint64_t> eldest_stranger() const;
   void limit_peer(const NodeId& peer, Now now, std::vector<StreamCommand>& out);
   void lose(uint64_t stream, const Error& why, Now now, std::vector<StreamCommand>& out);

@@ -24,8 +24,14 @@ GossipConfig gossip_config(const SwimConfig& swim) {
   return config;
 }
 
-uint64_t digest_seed(const KeyRing& keys, uint64_t cluster_id) {
-  return hash_combine(stable_hash(keys.primary().secret), cluster_id);
+/// Not of a key: keys come and go while digests are kept, and no two members may differ.
+uint64_t digest_seed(uint64_t cluster_id) {
+  return hash_combine(stable_hash("kith digests 1"), cluster_id);
+}
+
+ByteView stored_ring(const LoadedState& loaded) {
+  const auto at = loaded.meta.find(std::string(kRingMeta));
+  return at == loaded.meta.end() ? ByteView() : ByteView(at->second);
 }
 
 /// A host of one processor and 1 GiB weighs 2; what differs less than that weighs the same.
@@ -40,16 +46,17 @@ uint32_t automatic_weight(int64_t nano_cpus, int64_t memory_bytes) {
 Node::Node(NodeSetup setup, Rng rng, Now now, NodeEffects& out)
     : setup_(std::move(setup)),
       cluster_id_(cluster_id_of(setup_.cluster)),
+      keys_(setup_.keys.primary(), stored_ring(setup_.loaded)),
       rng_(rng),
-      sealer_(cluster_id_, setup_.keys, setup_.identity.id().short_id(), setup_.boot),
+      sealer_(cluster_id_, keys_.wire(), setup_.identity.id().short_id(), setup_.boot),
       verified_(setup_.verified ? setup_.verified : std::make_shared<VerifyCache>()),
       swim_({setup_.identity.id(), setup_.name, setup_.address, setup_.epoch, setup_.boot},
             setup_.swim, rng_.split(), now.mono),
       disseminator_(gossip_config(setup_.swim), rng_.split()),
-      docs_({digest_seed(setup_.keys, cluster_id_)}, setup_.loaded.last_stamp),
+      docs_({digest_seed(cluster_id_)}, setup_.loaded.last_stamp),
       observed_(setup_.identity.id(), setup_.epoch, cluster_id_,
                 [this](ByteView bytes) { return setup_.identity.sign(bytes); }),
-      links_(setup_.identity, setup_.keys, cluster_id_, *this),
+      links_(setup_.identity, keys_.wire(), cluster_id_, *this),
       work_(setup_.placements),
       reconciler_(setup_.identity.id(), setup_.name, {}, rng_.split()),
       started_(now.mono),
@@ -59,6 +66,7 @@ Node::Node(NodeSetup setup, Rng rng, Now now, NodeEffects& out)
       unsynced_since_(now.mono),
       engine_grace_(now.mono + kEngineGrace) {
   now_ = now;
+  for (const NodeId& node : keys_.ring().banned()) catalog_.hide(node);
   for (const Endpoint& to : setup_.seeds) seeds_.push_back({to, {}, false, 0, now.mono});
   docs_.restore(std::move(setup_.loaded.documents), std::move(setup_.loaded.conflicts),
                 setup_.loaded.horizon);
@@ -67,7 +75,8 @@ Node::Node(NodeSetup setup, Rng rng, Now now, NodeEffects& out)
     if (!key.starts_with(kAliveMeta)) continue;
     const auto rumor = decode_rumor(bytes);
     const auto* alive = rumor ? std::get_if<MemberRumor>(&*rumor) : nullptr;
-    if (alive == nullptr || !verified_->check(*alive, cluster_id_)) continue;
+    if (alive == nullptr || keys_.banned(alive->subject) || !verified_->check(*alive, cluster_id_))
+      continue;
     short_ids_[alive->subject.short_id()] = alive->subject;
     guard_.learn(alive->subject.short_id(), alive->epoch, alive->boot);
     swim_.restore(*alive, now.mono);
@@ -125,6 +134,9 @@ void Node::publish_info(Now now) {
     apply(effects, now);
   }
   info.inventory_epoch = listed_ ? setup_.epoch : 0;
+  info.key = keys_.stored().primary_id();
+  for (const auto& [id, key] : keys_.stored().live()) info.keys.push_back(id);
+  info.ring = keys_.stored().digest();
   was_ready_ = synced_ && listed_ && !leaving_ && swim_.ready_allowed(now.mono);
   info.ready = was_ready_;
   ObservedEffects effects;
@@ -264,6 +276,7 @@ void Node::advance(Now now, NodeEffects& out) {
     start_syncs(now);
   }
   fetch_offers(now);
+  exchange_rings(now);
   enrol(now);
   run_edits(now);
   housekeep(now);
@@ -282,6 +295,7 @@ void Node::advance(Now now, NodeEffects& out) {
   }
   const bool due = now.mono >= look_not_before_ || !edits_.empty();
   if ((dirty_ && due) || calm_now) {
+    settle_keys(now);
     look(now);
     if (dirty_) publish_info(now);
   }
@@ -332,7 +346,8 @@ Instant Node::next_deadline() const {
   for (const auto& [node, waits] : inventories_) next = std::min(next, waits.due);
   if (!synced_) next = std::min(next, now_.mono + std::chrono::milliseconds(100));
   if (!sync_wanted_.empty() && syncing_ == 0) next = std::min(next, sync_not_before_);
-  if (saving_ == 0 && !editing_ && !unsaved_.empty()) next = std::min(next, save_not_before_);
+  if (saving_ == 0 && anything_to_save()) next = std::min(next, save_not_before_);
+  if (keys_differ_ && ring_link_ == 0) next = std::min(next, std::max(ring_not_before_, now_.mono));
   if (!listed_ && setup_.has_engine) next = std::min(next, engine_grace_);
   if (!was_ready_ && synced_ && swim_.held_until() > now_.mono)
     next = std::min(next, swim_.held_until());

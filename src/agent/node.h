@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 
 #include "agent/catalog.h"
 #include "agent/edit.h"
+#include "agent/keys.h"
 #include "agent/links.h"
 #include "agent/work.h"
 #include "api/cluster.h"
@@ -118,8 +120,10 @@ class Node final : private LinkHandler, private SyncSink {
   [[nodiscard]] std::vector<TaskRecord> tasks() const;
   [[nodiscard]] Result<Explanation> explain(const SlotKey& slot) const;
   [[nodiscard]] std::vector<ConflictEntry> conflicts() const;
+  [[nodiscard]] std::vector<KeyEntry> key_entries() const;
 
   // For the simulator's checkers.
+  [[nodiscard]] const Keys& keys() const { return keys_; }
   [[nodiscard]] const Swim& membership() const { return swim_; }
   [[nodiscard]] const DocStore& documents() const { return docs_; }
   [[nodiscard]] const ObservedStore& observed() const { return observed_; }
@@ -161,6 +165,7 @@ class Node final : private LinkHandler, private SyncSink {
     bool counted = false;  ///< its exchange is over and was taken note of
     std::optional<StreamPing> ping;
     std::vector<std::string> keys;
+    NodeId expected;  ///< of those dialled
   };
   /// A peer whose stores differ from mine, by its pings.
   struct Mismatch {
@@ -176,13 +181,19 @@ class Node final : private LinkHandler, private SyncSink {
     uint64_t edit = 0;
     std::vector<Document> documents;
     std::string result;
+    std::optional<SharedRing> ring;
   };
+  // First byte of a frame on a link.
+  static constexpr uint8_t kMessageFrame = 0;
+  static constexpr uint8_t kSyncFrame = 1;
+  static constexpr uint8_t kRingFrame = 2;
 
   // node_wire.cc: datagrams, rumors; node_links.cc: links.
   void send(const NodeId& to, const Endpoint& address, Message message, Now now);
   void sign(MemberRumor& rumor) const;
   [[nodiscard]] std::vector<Rumor> as_rumors(std::vector<MemberRumor> rumors) const;
   bool admit(const Opened& opened, const Message& message);
+  [[nodiscard]] bool concerns_banned(const Body& body) const;
   void hear(const Message& message, const NodeId& from, bool roster, Now now);
   void take_record(const RecordRumor& rumor, Now now);
   void take_offer(const OfferRumor& rumor, const NodeId& from);
@@ -203,7 +214,23 @@ class Node final : private LinkHandler, private SyncSink {
   void pump(uint64_t stream);
   void exchange_over(uint64_t stream);
 
+  // node_keys.cc
+  [[nodiscard]] bool still_uses(uint64_t sender, uint64_t key_id) const;
+  [[nodiscard]] std::map<NodeId, KeyHolder> key_holders() const;
+  void adopt(SharedRing ring, Now now);
+  void shut_out(const NodeId& node, Now now);
+  void send_ring(uint64_t stream, bool whole);
+  [[nodiscard]] bool has_my_ring(const NodeId& peer) const;
+  void take_ring(uint64_t stream, ByteView payload, Now now);
+  void exchange_rings(Now now);
+  void ring_link_failed(Now now);
+  void settle_keys(Now now);
+  [[nodiscard]] std::string names_of_lacking(
+      const std::function<bool(const KeyHolder&)>& lacks) const;
+  [[nodiscard]] Result<SharedRing> draft_ring(const KeyEdit& edit, Now now) const;
+
   // LinkHandler
+  [[nodiscard]] bool admits(const NodeId& peer, uint64_t key_id) const override;
   void link_established(uint64_t stream, Now now) override;
   void link_frame(uint64_t stream, ByteView frame, Now now) override;
   void link_lost(uint64_t stream, const Error& why, bool established, Now now) override;
@@ -224,9 +251,11 @@ class Node final : private LinkHandler, private SyncSink {
   [[nodiscard]] bool all_listed() const;
   void answer(uint64_t edit, Result<std::string> outcome);
   void run_edits(Now now);
+  void edit_keys(uint64_t edit, const KeyEdit& keys, Now now);
   void finish_edit(const Status& status, Now now);
   void enrol(Now now);
   void flush_disk(Now now);
+  [[nodiscard]] bool anything_to_save() const;
   void carry_out(ReconcileEffects& effects, Now now);
   void publish_info(Now now);
   void look(Now now);
@@ -239,6 +268,7 @@ class Node final : private LinkHandler, private SyncSink {
 
   NodeSetup setup_;
   uint64_t cluster_id_;
+  Keys keys_;
   Rng rng_;
   DatagramSealer sealer_;
   ReplayGuard guard_;
@@ -261,7 +291,12 @@ class Node final : private LinkHandler, private SyncSink {
   std::map<NodeId, Mismatch> mismatches_;
   std::map<NodeId, std::set<std::string>> offers_;
   std::set<NodeId> sync_wanted_;
-  uint64_t syncing_ = 0;  ///< the outgoing exchange, if any
+  uint64_t syncing_ = 0;               ///< the outgoing exchange, if any
+  uint64_t outdated_ = 0;              ///< datagrams under a key that their sender has left
+  std::map<NodeId, uint64_t> agreed_;  ///< digest of the ring that each had after an exchange
+  bool keys_differ_ = true;            ///< somebody may have another ring
+  uint64_t ring_link_ = 0;
+  Instant ring_not_before_ = Instant::min();
   Instant next_sync_;
   Instant sync_not_before_ = Instant::min();
   Instant next_housekeeping_;
@@ -295,6 +330,7 @@ class Node final : private LinkHandler, private SyncSink {
   uint64_t next_persist_ = 1;
   uint64_t saving_ = 0;
   StoreBatch being_saved_;
+  std::optional<SharedRing> ring_being_saved_;
   Instant save_not_before_ = Instant::min();
   std::string disk_fault_;
 

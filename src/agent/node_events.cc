@@ -31,6 +31,7 @@ void Node::member_event(const MemberEvent& event, Now now) {
       const bool joined = event.kind == MemberEventKind::kJoined;
       say(joined ? "join" : "return", "node " + name + (joined ? " joined" : " is back"));
       remember_alive(event.node);
+      if (catalog_.info(event.node) != nullptr && !has_my_ring(event.node)) keys_differ_ = true;
       if (synced_) {  // at once: what each side did while they were apart
         sync_wanted_.insert(event.node);
         sync_not_before_ =

@@ -8,9 +8,6 @@
 namespace kith {
 namespace {
 
-// First byte of a frame on a link.
-constexpr uint8_t kMessageFrame = 0;
-constexpr uint8_t kSyncFrame = 1;
 constexpr Duration kSeedPauseMax = std::chrono::seconds(5);
 
 }  // namespace
@@ -22,8 +19,8 @@ uint64_t Node::dial(const Endpoint& to, const NodeId& expected, LinkPurpose purp
           links_.address(stream) == to)
         return 0;
   }
-  const uint64_t stream = links_.open(to, expected, purpose, now, out_.streams);
-  if (stream != 0) talks_[stream];
+  const uint64_t stream = links_.open(to, expected, purpose, keys_.to_dial(to), now, out_.streams);
+  if (stream != 0) talks_[stream].expected = expected;
   return stream;
 }
 
@@ -161,6 +158,7 @@ void Node::exchange_over(uint64_t stream) {
 
 void Node::link_established(uint64_t stream, Now) {
   const NodeId peer = links_.peer(stream);
+  const LinkPurpose purpose = links_.purpose(stream);
   for (Seed& seed : seeds_) {
     if (seed.stream != stream) continue;
     seed.node = peer;
@@ -172,8 +170,15 @@ void Node::link_established(uint64_t stream, Now) {
     return;
   }
   Talk& talk = talks_[stream];
-  switch (links_.purpose(stream)) {
+  if (purpose != LinkPurpose::kServe) {
+    keys_.welcomed(links_.address(stream));
+    // First of all: what else is said may be sealed with a key that one side lacks.
+    if (purpose == LinkPurpose::kSync || purpose == LinkPurpose::kKeys || !has_my_ring(peer))
+      send_ring(stream, false);
+  }
+  switch (purpose) {
     case LinkPurpose::kServe:
+    case LinkPurpose::kKeys:
       return;
     case LinkPurpose::kPing: {
       if (!talk.ping) return;
@@ -227,6 +232,7 @@ void Node::link_frame(uint64_t stream, ByteView frame, Now now) {
     }
     return;
   }
+  if (frame[0] == kRingFrame) return take_ring(stream, payload, now);
   if (frame[0] != kSyncFrame) return;
   Talk& talk = talks_[stream];
   if (!talk.session) {
@@ -242,9 +248,17 @@ void Node::link_frame(uint64_t stream, ByteView frame, Now now) {
 }
 
 void Node::link_lost(uint64_t stream, const Error& why, bool established, Now now) {
+  const LinkPurpose purpose = links_.purpose(stream);
+  const bool turned_away =
+      !established && why.code == ErrorCode::kUnauthentic && purpose != LinkPurpose::kServe;
+  // It may have another key of the ring only, if it was away.
+  const bool another_key = turned_away && keys_.turned_away(links_.address(stream));
+  const NodeId expected = purpose == LinkPurpose::kServe ? NodeId{} : talks_[stream].expected;
+  if (stream == ring_link_ && !established) ring_link_failed(now);
   for (Seed& seed : seeds_) {
     if (seed.stream != stream) continue;
     seed.stream = 0;
+    if (another_key) seed.next = now.mono;
     if (established) continue;
     std::string fault = why.code == ErrorCode::kUnauthentic
                             ? "nobody answers with this key at " + seed.to.text() +
@@ -255,6 +269,8 @@ void Node::link_lost(uint64_t stream, const Error& why, bool established, Now no
     seed.fault = std::move(fault);
   }
   talks_.erase(stream);
+  if (another_key && !expected.none() && purpose == LinkPurpose::kSync)
+    dial(links_.address(stream), expected, purpose, now);
 }
 
 void Node::stream_accepted(uint64_t stream, Now now, NodeEffects& out) {
@@ -289,7 +305,7 @@ void Node::take_documents(std::vector<Document> documents, DocSource source) {
 void Node::take_observed(std::vector<Observed> records) {
   ObservedEffects effects;
   for (Observed& record : records) {
-    if (!observed_.wants(record)) continue;
+    if (!observed_.wants(record) || keys_.banned(record.node)) continue;
     if (!verified_->check(record.node, record.signed_bytes(cluster_id_), record.signature))
       continue;
     observed_.merge(std::move(record), effects);

@@ -57,6 +57,7 @@ StatusReport Node::status(Now now) const {
       {"datagrams_malformed", sealed.malformed},
       {"datagrams_unknown_key", sealed.unknown_key},
       {"datagrams_unauthentic", sealed.unauthentic},
+      {"datagrams_outdated_key", outdated_},
       {"datagrams_replayed", guard_.counters().replayed},
       {"streams_unauthentic", links_.counters().hello_refused},
       {"streams_failed", links_.counters().failed},
@@ -68,6 +69,14 @@ StatusReport Node::status(Now now) const {
   if (!synced_) warn("not in step with the cluster yet: nothing is started or stopped here");
   for (const Seed& seed : seeds_)
     if (!seed.fault.empty() && swim_.present_count() <= 1) warn(seed.fault);
+  if (keys_.configured().id() != keys_.ring().primary_id())
+    warn("the key in this host's configuration is not the cluster's key of today (" +
+         key_id_text(keys_.ring().primary_id()) +
+         "): the ring in data_dir goes before it. Put the new one into the configuration: hosts "
+         "that are still to come need it");
+  if (!keys_.damage().empty())
+    warn("the key ring in data_dir was damaged (" + keys_.damage() +
+         "): the configuration's key is used until another host hands out the ring");
   if (setup_.has_engine && !engine_up_)
     warn("Docker does not answer on this host: " +
          (engine_fault_.empty() ? std::string("not reached yet") : engine_fault_));

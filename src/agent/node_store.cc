@@ -70,6 +70,7 @@ void Node::apply(const ObservedEffects& effects, Now now) {
       note_task(before.get(), *after, now);
     if (change.key != node_info_key(change.node)) continue;
     const NodeInfo* info = catalog_.info(change.node);
+    if (info != nullptr && info->ring != 0 && info->ring != keys_.digest()) keys_differ_ = true;
     if (info == nullptr || info->inventory_epoch == 0) continue;
     Superseding& waits = inventories_[change.node];
     if (waits.epoch != info->inventory_epoch)
@@ -111,6 +112,10 @@ void Node::run_edits(Now now) {
   while (!editing_ && !edits_.empty()) {
     PendingEdit pending = std::move(edits_.front());
     edits_.pop_front();
+    if (const auto* keys = std::get_if<KeyEdit>(&pending.edit)) {
+      edit_keys(pending.id, *keys, now);
+      continue;
+    }
     auto drafted = draft(pending.edit, catalog_, docs_, work_, now.wall, rng_);
     if (!drafted) {
       answer(pending.id, fail(drafted.error()));
@@ -128,12 +133,41 @@ void Node::run_edits(Now now) {
       answer(pending.id, fail(version.error()));
       continue;
     }
-    EditInFlight flight{next_persist_++, pending.id, {}, drafted->result};
+    EditInFlight flight{next_persist_++, pending.id, {}, drafted->result, {}};
     flight.documents.push_back(*scratch.find_any(drafted->key));
     out_.persists.push_back({flight.persist, std::move(effects.batch)});
     editing_ = std::move(flight);
     if (defective(Defect::kEditBeforeDisk)) finish_edit({}, now);
   }
+}
+
+/// A ban removes the node in the same transaction.
+void Node::edit_keys(uint64_t edit, const KeyEdit& keys, Now now) {
+  const bool ban = keys.what == KeyEdit::kBan;
+  if (ban && keys.node == self())
+    return answer(edit, fail(ErrorCode::kConflict,
+                             "node " + setup_.name +
+                                 " cannot ban itself: ask another node to, or `kith leave` here"));
+  if (ban && !catalog_.roster().contains(keys.node))
+    return answer(edit, fail(ErrorCode::kNotFound, "node " + keys.node.docker_id() + " not found"));
+  auto ring = draft_ring(keys, now);
+  if (!ring) return answer(edit, fail(ring.error()));
+  EditInFlight flight{next_persist_++, edit, {}, key_id_text(keys.key_id), std::move(*ring)};
+  if (keys.fresh != ClusterKey{}) flight.result = key_id_text(keys.fresh.id());
+  StoreBatch batch;
+  const std::string key = roster_key(keys.node);
+  if (const Document* document = ban ? docs_.find(key) : nullptr) {
+    DocStore scratch({}, docs_.last_stamp());
+    scratch.restore({*document}, {}, docs_.horizon());
+    DocEffects effects;
+    if (const auto gone = scratch.remove(key, now, self(), effects); !gone)
+      return answer(edit, fail(gone.error()));
+    flight.documents.push_back(*scratch.find_any(key));
+    batch = std::move(effects.batch);
+  }
+  batch.meta[std::string(kRingMeta)] = flight.ring->encode();
+  out_.persists.push_back({flight.persist, std::move(batch)});
+  editing_ = std::move(flight);
 }
 
 void Node::finish_edit(const Status& status, Now now) {
@@ -146,6 +180,15 @@ void Node::finish_edit(const Status& status, Now now) {
     return;
   }
   disk_fault_.clear();
+  if (flight.ring) {
+    keys_.set_stored(*flight.ring);
+    SharedRing ring = keys_.ring();
+    const bool unsaved = keys_.unsaved;
+    if (ring.merge(*flight.ring)) adopt(std::move(ring), now);
+    // Unless another's came in meanwhile, it is on disk as it is.
+    keys_.unsaved = unsaved || keys_.ring() != keys_.stored();
+    publish_info(now);
+  }
   DocEffects effects;
   for (Document& document : flight.documents) docs_.merge(std::move(document), now, effects);
   apply(effects, now);
@@ -159,9 +202,16 @@ void Node::written(uint64_t persist, const Status& status, Now now, NodeEffects&
     finish_edit(status, now);
   } else if (persist == saving_) {
     saving_ = 0;
+    const auto ring = std::exchange(ring_being_saved_, std::nullopt);
     if (status) {
       disk_fault_.clear();
+      if (ring) {
+        keys_.set_stored(*ring);
+        publish_info(now);
+      }
     } else {  // keep it for the next try, what came since on top
+      being_saved_.meta.erase(std::string(kRingMeta));
+      keys_.unsaved = keys_.unsaved || ring.has_value();
       disk_fault_ = status.error().message;
       StoreBatch later = std::exchange(unsaved_, std::move(being_saved_));
       unsaved_.append(std::move(later));
@@ -173,12 +223,21 @@ void Node::written(uint64_t persist, const Status& status, Now now, NodeEffects&
 }
 
 /// Not behind an edit under way: what was merged meanwhile may be older than it, and would take its
-/// place on disk after it was acknowledged.
+/// place on disk after it was acknowledged. Nor may an edit's ring be written over.
+bool Node::anything_to_save() const {
+  if (editing_ && (editing_->ring || !defective(Defect::kFlushBehindEdit))) return false;
+  return !unsaved_.empty() || keys_.unsaved;
+}
+
 void Node::flush_disk(Now now) {
-  const bool behind = editing_ && !defective(Defect::kFlushBehindEdit);
-  if (saving_ != 0 || behind || unsaved_.empty() || now.mono < save_not_before_) return;
+  if (saving_ != 0 || !anything_to_save() || now.mono < save_not_before_) return;
   saving_ = next_persist_++;
   being_saved_ = std::exchange(unsaved_, {});
+  if (keys_.unsaved) {
+    ring_being_saved_ = keys_.ring();
+    being_saved_.meta[std::string(kRingMeta)] = ring_being_saved_->encode();
+    keys_.unsaved = false;
+  }
   out_.persists.push_back({saving_, being_saved_});
 }
 

@@ -42,6 +42,7 @@ std::vector<Rumor> Node::as_rumors(std::vector<MemberRumor> rumors) const {
 }
 
 void Node::send(const NodeId& to, const Endpoint& address, Message message, Now now) {
+  if (keys_.banned(to)) return;
   const bool probe =
       std::holds_alternative<Ping>(message.body) || std::holds_alternative<Ack>(message.body);
   if (probe) message.root = root();
@@ -124,14 +125,26 @@ void Node::datagram(const Endpoint& from, ByteView bytes, Now now, NodeEffects& 
   if (std::holds_alternative<Ack>(message->body)) heard_me_.insert(id);
   hear(*message, id, false, now);
   compare_root(id, message->root, now);
+  if (concerns_banned(message->body)) return drain(out);
   SwimEffects effects;
   swim_.receive(id, from, message->body, now.mono, effects);
   carry_out(effects, now);
   drain(out);
 }
 
+/// Asks for a ping of somebody that nobody speaks with any more.
+bool Node::concerns_banned(const Body& body) const {
+  if (const auto* relay = std::get_if<PingReq>(&body)) return keys_.banned(relay->target);
+  if (const auto* confirm = std::get_if<Confirm>(&body)) return keys_.banned(confirm->target);
+  return false;
+}
+
 /// Fresh, and of the boot that its sender signed for; learns a boot from an alive in the message.
 bool Node::admit(const Opened& opened, const Message& message) {
+  if (!still_uses(opened.sender, opened.key_id)) {
+    ++outdated_;
+    return false;
+  }
   ReplayVerdict verdict = guard_.accept(opened.sender, opened.boot, opened.sequence);
   if (verdict != ReplayVerdict::kUnknownBoot) return verdict == ReplayVerdict::kFresh;
   for (const Rumor& rumor : message.rumors) {
@@ -140,7 +153,7 @@ bool Node::admit(const Opened& opened, const Message& message) {
         alive->subject.short_id() != opened.sender || !verified_->check(*alive, cluster_id_))
       continue;
     // The roster is for those who came by a stream; a stranger's datagram admits nobody.
-    if (!swim_.known(alive->subject)) return false;
+    if (!swim_.known(alive->subject) || keys_.banned(alive->subject)) return false;
     short_ids_[opened.sender] = alive->subject;
     guard_.learn(opened.sender, alive->epoch, alive->boot);
     return guard_.accept(opened.sender, opened.boot, opened.sequence) == ReplayVerdict::kFresh;
@@ -152,6 +165,7 @@ void Node::hear(const Message& message, const NodeId& from, bool roster, Now now
   std::vector<MemberRumor> members;
   for (const Rumor& rumor : message.rumors) {
     if (const auto* member = std::get_if<MemberRumor>(&rumor)) {
+      if (keys_.banned(member->subject) || keys_.banned(member->signer())) continue;
       if (!verified_->check(*member, cluster_id_)) continue;
       if (member->claim == Claim::kAlive && member->subject != self() &&
           (swim_.known(member->subject) || short_ids_.size() < kMaxMembers)) {

@@ -62,6 +62,20 @@ struct ConflictEntry {
   std::string reason;     ///< `edited on both sides`, `from the far future`, ...
 };
 
+/// One key of the cluster's ring.
+struct KeyEntry {
+  std::string id;      ///< 16 hexadecimal digits
+  WallTime created{};  ///< zero: it came with the configuration
+  WallTime used{};     ///< when it was last made the primary; zero: never, or by the configuration
+  bool primary = false;
+  bool configured = false;  ///< it stands in this node's configuration
+  bool next = false;        ///< becomes the primary once all who are present have it
+  bool leaving = false;     ///< of before the last rotation: goes once nobody needs it
+  std::vector<std::string>
+      lacking;  ///< nodes that never said to have it; of the primary, to use it
+  std::vector<std::string> needed_by;  ///< of one that is leaving: nodes that may have no newer one
+};
+
 /// Something happened in the cluster, as this node came to know it.
 struct ClusterEvent {
   WallTime at;
@@ -119,8 +133,21 @@ class Cluster {
   virtual void remove_service(std::string_view id, Done done) = 0;
   virtual void update_node(const NodeId& node, uint64_t expected_index, Availability availability,
                            std::map<std::string, std::string> labels, Done done) = 0;
-  /// Forgets a node. kConflict unless it is dead or has left.
-  virtual void remove_node(const NodeId& node, Done done) = 0;
+  /// Forgets a node. kConflict unless it is dead or has left, or with `ban`: then its identity is
+  /// refused from now on, and the cluster's key rotated without it.
+  virtual void remove_node(const NodeId& node, bool ban, Done done) = 0;
+
+  /// The primary first.
+  [[nodiscard]] virtual std::vector<KeyEntry> keys() const = 0;
+  /// Each gives the id of the key it is about. `key`: 32 bytes in base64; empty: a fresh one.
+  virtual void add_key(std::string_view key, Created done) = 0;
+  /// kConflict, with the names: nodes that are here lack it.
+  virtual void use_key(std::string_view id, bool force, Created done) = 0;
+  /// kConflict: it is the primary; or, with the names, rostered nodes may have no newer one.
+  virtual void remove_key(std::string_view id, bool force, Created done) = 0;
+  /// Adds a fresh key, makes it the primary once all who are here have it, and removes the others
+  /// once all nodes use it. Done when the first step is.
+  virtual void rotate_keys(Created done) = 0;
   /// Says goodbye, stops what runs here unless `keep_running`, and ends the agent.
   virtual void leave(bool keep_running, Done done) = 0;
 

@@ -97,14 +97,19 @@ void DockerApi::update_node(const Call& call, const NodeEntry& node) {
 }
 
 void DockerApi::remove_node(const Call& call, const NodeEntry& node) {
-  cluster_.remove_node(node.view.id, [this, exchange = call.exchange,
-                                      id = node.view.id.docker_id()](const Status& status) {
-    if (status) return reply(exchange, 200, "");
-    if (status.error().code != ErrorCode::kConflict)
-      return reply(exchange, to_api_error(status.error()));
-    reply(exchange, {400, "rpc error: code = FailedPrecondition desc = node " + id +
-                              " is not down and can't be removed"});
-  });
+  const bool force = docker_bool(call.query("force"));
+  cluster_.remove_node(
+      node.view.id, force,
+      [this, exchange = call.exchange, force, id = node.view.id.docker_id()](const Status& status) {
+        if (status) return reply(exchange, 200, "");
+        if (status.error().code != ErrorCode::kConflict)
+          return reply(exchange, to_api_error(status.error()));
+        if (force)
+          return reply(exchange, {400, "rpc error: code = FailedPrecondition desc = " +
+                                           status.error().message});
+        reply(exchange, {400, "rpc error: code = FailedPrecondition desc = node " + id +
+                                  " is not down and can't be removed"});
+      });
 }
 
 void DockerApi::services(const Call& call) {

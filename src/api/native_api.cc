@@ -24,6 +24,17 @@ void refuse_with(const ExchangePtr& exchange, const ApiError& error) {
   exchange->send_error(error.status, error.message);
 }
 
+// By its id or the beginning of it that no other shares.
+Answer<std::string> find_key(const std::vector<KeyEntry>& keys, std::string_view text) {
+  std::vector<std::string> found;
+  for (const KeyEntry& key : keys)
+    if (!text.empty() && key.id.starts_with(text)) found.push_back(key.id);
+  if (found.size() == 1) return found.front();
+  return refuse(found.empty() ? 404 : 400, "key " + std::string(text) +
+                                               (found.empty() ? " not found" : " is ambiguous") +
+                                               "; `kith key ls` lists the ring");
+}
+
 // `[::1]:7118` -> `::1`
 std::string host_of(std::string_view authority) {
   if (authority.starts_with('[')) return std::string(authority.substr(1, authority.find(']') - 1));
@@ -97,6 +108,8 @@ void NativeApi::handle(const ExchangePtr& exchange, Door door) {
         metrics_text(cluster_.status(), cluster_.nodes(), cluster_.services(), cluster_.tasks()));
   const std::string_view what = std::string_view(request.path).substr(kPrefix.size());
   if (what == "leave") return leave(exchange);
+  if (what == "keys" || what.starts_with("keys/"))
+    return keys(exchange, what.substr(std::min<size_t>(what.size(), 5)));
   if (request.method != "GET" && request.method != "HEAD")
     return refuse_with(exchange, {405, "only GET"});
   get(exchange, what);
@@ -159,6 +172,29 @@ void NativeApi::events(const ExchangePtr& exchange) {
                                              "seconds since 1970) nor a span such as 10m"});
   }
   events_.open(exchange, std::move(options));
+}
+
+void NativeApi::keys(const ExchangePtr& exchange, std::string_view rest) {
+  constexpr size_t kMaxKeyText = 1024;
+  constexpr std::string_view kUse = "/use";
+  const std::string& method = exchange->request().method;
+  const bool force = docker_bool(query_of(exchange, "force"));
+  const auto done = [exchange](const Result<std::string>& id) {
+    if (!id) return refuse_with(exchange, to_api_error(id.error()));
+    exchange->send_json(200, key_json(*id));
+  };
+  if (rest.empty() && (method == "GET" || method == "HEAD"))
+    return exchange->send_json(200, keys_json(cluster_.keys()));
+  if (rest.empty() && method == "POST")
+    return exchange->collect(
+        kMaxKeyText, [this, done](const Bytes& key) { cluster_.add_key(as_text(key), done); });
+  if (rest == "rotate" && method == "POST") return cluster_.rotate_keys(done);
+  const bool use = method == "POST" && rest.ends_with(kUse);
+  if (!use && method != "DELETE") return refuse_with(exchange, {404, "page not found"});
+  const auto id = find_key(cluster_.keys(), use ? rest.substr(0, rest.size() - kUse.size()) : rest);
+  if (!id) return refuse_with(exchange, id.error());
+  if (use) return cluster_.use_key(*id, force, done);
+  cluster_.remove_key(*id, force, done);
 }
 
 void NativeApi::leave(const ExchangePtr& exchange) {

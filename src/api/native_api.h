@@ -20,6 +20,8 @@ enum class Door : uint8_t {
 ///   GET  status, nodes, services, tasks[?service=], containers, explain/{slot}, conflicts
 ///   GET  events[?since=][&follow=1]    one JSON object a line, recent ones first
 ///   POST leave[?keep_running=1]
+///   GET  keys; POST keys (a key in base64 as body, or none for a fresh one); POST keys/rotate,
+///   keys/{id}/use[?force=1]; DELETE keys/{id}[?force=1]. No answer ever holds a secret.
 class NativeApi {
  public:
   NativeApi(Loop& loop, Cluster& cluster);
@@ -35,6 +37,7 @@ class NativeApi {
   void explain(const ExchangePtr& exchange, std::string_view slot);
   void events(const ExchangePtr& exchange);
   void leave(const ExchangePtr& exchange);
+  void keys(const ExchangePtr& exchange, std::string_view rest);
 
   Cluster& cluster_;
   EventStreams events_;

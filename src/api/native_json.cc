@@ -195,6 +195,25 @@ std::string conflicts_json(std::span<const ConflictEntry> conflicts) {
   return dump(out);
 }
 
+std::string keys_json(std::span<const KeyEntry> keys) {
+  Json out = Json::array();
+  for (const KeyEntry& key : keys)
+    out.push_back({{"id", key.id},
+                   {"created", key.created.ms == 0 ? "" : rfc3339(key.created)},
+                   {"used", key.used.ms == 0 ? "" : rfc3339(key.used)},
+                   {"primary", key.primary},
+                   {"configured", key.configured},
+                   {"next", key.next},
+                   {"leaving", key.leaving},
+                   {"lacking", key.lacking},
+                   {"needed_by", key.needed_by}});
+  return dump(out);
+}
+
+std::string key_json(const std::string& id) {
+  return dump(Json{{"id", id}});
+}
+
 std::string native_event_json(const ClusterEvent& event) {
   return dump(Json{{"at", rfc3339(event.at)},
                    {"at_ms", event.at.ms},

@@ -21,6 +21,8 @@ namespace kith {
                                             std::span<const NodeEntry> nodes, bool containers);
 [[nodiscard]] std::string explanation_json(const Explanation& explanation);
 [[nodiscard]] std::string conflicts_json(std::span<const ConflictEntry> conflicts);
+[[nodiscard]] std::string keys_json(std::span<const KeyEntry> keys);
+[[nodiscard]] std::string key_json(const std::string& id);
 /// Without a newline.
 [[nodiscard]] std::string native_event_json(const ClusterEvent& event);
 

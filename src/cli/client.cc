@@ -45,13 +45,16 @@ Error AgentClient::explain(const Error& error) const {
                           "): is `kith agent` running? name another with --socket"};
 }
 
-Result<std::string> AgentClient::ask(const std::string& method, const std::string& target) const {
+Result<std::string> AgentClient::ask(const std::string& method, const std::string& target,
+                                     std::string body) const {
   Loop loop;
   HttpClient client(loop, StreamAddress::local(socket_));
   std::optional<Result<HttpResponse>> answer;
   HttpLimits limits;
   limits.timeout = kPatience;
-  const HttpCall call = client.request(request_to(method, target), limits,
+  HttpRequest request = request_to(method, target);
+  request.body = std::move(body);
+  const HttpCall call = client.request(std::move(request), limits,
                                        [&](Result<HttpResponse> got) { answer = std::move(got); });
   if (!loop.run_until([&] { return answer.has_value(); }, kPatience + std::chrono::seconds(5)))
     return fail(ErrorCode::kUnavailable, "the agent at " + socket_ + " does not answer");

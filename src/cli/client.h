@@ -15,7 +15,8 @@ class AgentClient {
 
   /// The body of a 2xx answer. Fails with the agent's own words, or with one line that names the
   /// socket and the mend.
-  [[nodiscard]] Result<std::string> ask(const std::string& method, const std::string& target) const;
+  [[nodiscard]] Result<std::string> ask(const std::string& method, const std::string& target,
+                                        std::string body = {}) const;
   /// Hands over each line as it comes, until the agent ends the answer or goes away.
   [[nodiscard]] Status follow(const std::string& target,
                               std::function<void(std::string_view line)> on_line) const;

@@ -120,13 +120,16 @@ int list_nodes(const AgentClient& agent, Format format) {
   return 0;
 }
 
-int remove_nodes(const AgentClient& agent, const std::vector<std::string>& names) {
+int remove_nodes(const AgentClient& agent, const std::vector<std::string>& names, bool force) {
   int worst = 0;
   for (const std::string& name : names) {
-    const auto answer = agent.ask("DELETE", "/nodes/" + percent_encode(name));
+    auto answer = agent.ask("DELETE", "/nodes/" + percent_encode(name) + (force ? "?force=1" : ""));
     if (answer) {
       print(name + "\n");
     } else {
+      Error& error = answer.error();
+      if (error.message.ends_with("can't be removed"))
+        error.message += ": stop its agent (`kith leave` there) first, or ban it with --force";
       worst = fail_with(answer.error());
     }
   }

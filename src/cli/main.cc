@@ -17,11 +17,13 @@ struct Options {
   std::string cluster = "home";
   std::string slot;
   std::string since;
+  std::string file;
   std::vector<std::string> names;
   bool check = false;
   bool follow = false;
   bool all = false;
   bool keep_running = false;
+  bool force = false;
 
   [[nodiscard]] AgentClient agent() const { return AgentClient(socket_path(socket)); }
   [[nodiscard]] Format shape() const { return format == "json" ? Format::kJson : Format::kTable; }
@@ -38,6 +40,7 @@ class CommandLine {
     app_.set_version_flag("--version", "kith " KITH_VERSION);
     host_commands();
     cluster_commands();
+    key_commands();
     table_commands();
   }
 
@@ -103,10 +106,12 @@ class CommandLine {
               [&o] { return show_status(o.agent(), o.shape()); });
     CLI::App& node = group("node", "Hosts of the cluster");
     add_table(node, "ls", "List the hosts", [&o] { return list_nodes(o.agent(), o.shape()); });
-    add(node, "rm", "Forget hosts that are dead or have left",
-        [&o] { return remove_nodes(o.agent(), o.names); })
-        ->add_option("NODE", o.names, "Names or ids")
-        ->required();
+    CLI::App* node_rm = add(node, "rm", "Forget hosts that are dead or have left",
+                            [&o] { return remove_nodes(o.agent(), o.names, o.force); });
+    node_rm->add_option("NODE", o.names, "Names or ids")->required();
+    node_rm->add_flag("-f,--force", o.force,
+                      "Whatever its state, and ban it: no host answers it again, and the cluster's "
+                      "key is rotated without it");
     CLI::App& service = group("service", "Services of the cluster");
     add_table(service, "ls", "List the services",
               [&o] { return list_services(o.agent(), o.shape()); });
@@ -114,6 +119,30 @@ class CommandLine {
               [&o] { return list_service_tasks(o.agent(), o.names, o.shape()); })
         ->add_option("SERVICE", o.names, "Names or ids")
         ->required();
+  }
+
+  void key_commands() {
+    Options& o = options_;
+    CLI::App& key = group("key", "The cluster's keys: one seals, the others only read");
+    add_table(key, "ls", "List the keys, and which hosts lack each",
+              [&o] { return list_keys(o.agent(), o.shape()); });
+    add(key, "rotate", "Replace the key: add, use and rm in their order, as it is safe",
+        [&o] { return rotate_keys(o.agent()); });
+    add(key, "add", "Hand out a further key, which only reads for now", [&o] {
+      return add_key(o.agent(), o.file);
+    })->add_option("FILE", o.file, "Holds the key, 32 bytes in base64; without it, a fresh one");
+    CLI::App* use = add(key, "use", "Seal with this key from now on",
+                        [&o] { return use_key(o.agent(), o.slot, o.force); });
+    use->add_option("ID", o.slot, "The key's id, or its beginning")->required();
+    use->add_flag("-f,--force", o.force,
+                  "Even if hosts that are here lack it: they are cut off "
+                  "until they have fetched it");
+    CLI::App* rm = add(key, "rm", "Forget keys that nobody needs any more",
+                       [&o] { return remove_keys(o.agent(), o.names, o.force); });
+    rm->add_option("ID", o.names, "Ids, or their beginnings")->required();
+    rm->add_flag("-f,--force", o.force,
+                 "Even if hosts may have no newer one: these come back only "
+                 "with the new key in their kith.yaml");
   }
 
   void table_commands() {

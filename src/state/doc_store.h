@@ -96,7 +96,7 @@ enum class DocSource : uint8_t {
 };
 
 struct DocStoreConfig {
-  uint64_t digest_seed = 0;  ///< equal on all nodes of a cluster, secret to others
+  uint64_t digest_seed = 0;  ///< equal on all nodes of a cluster, whatever key each has
   std::chrono::milliseconds tombstone_age = std::chrono::hours(30 * 24);
 };
 

@@ -21,6 +21,9 @@ class FieldPacker {
   void operator()(std::string_view name, const std::map<std::string, std::string>& value) {
     pack(name, [&](wire::Packer& to) { to.pack(value); });
   }
+  void operator()(std::string_view name, const std::vector<uint64_t>& value) {
+    pack(name, [&](wire::Packer& to) { to.pack(value); });
+  }
   template <class T>
   requires std::is_arithmetic_v<T>
   void operator()(std::string_view name, T value) {
@@ -123,6 +126,8 @@ class FieldReader {
   std::map<std::string_view, const msgpack::object*> fields_;
 };
 
+constexpr size_t kMaxInfoKeys = 64;
+
 // `Value` is const when packing.
 
 constexpr auto kEngineFields = [](auto& field, auto& engine) {
@@ -147,6 +152,9 @@ constexpr auto kInfoFields = [](auto& field, auto& info) {
   field("memory_bytes", info.memory_bytes);
   field("weight", info.weight);
   field("inventory_epoch", info.inventory_epoch);
+  field("key", info.key);
+  field("keys", info.keys);
+  field("ring", info.ring);
   field.object("engine", info.engine, kEngineFields);
 };
 
@@ -236,7 +244,10 @@ Bytes encode(const RefusedRecord& refused) {
 }
 
 Result<NodeInfo> decode_node_info(ByteView bytes) {
-  return decode_with<NodeInfo>(bytes, kInfoFields, "node's info");
+  auto info = decode_with<NodeInfo>(bytes, kInfoFields, "node's info");
+  if (info && info->keys.size() > kMaxInfoKeys)
+    return fail(ErrorCode::kInvalid, "not a node's info: too many keys");
+  return info;
 }
 Result<TaskRecord> decode_task(ByteView bytes) {
   return decode_with<TaskRecord>(bytes, kTaskFields, "task");

@@ -80,6 +80,10 @@ struct NodeInfo {
   int64_t memory_bytes = 0;
   uint32_t weight = 1;           ///< share of the ring
   uint64_t inventory_epoch = 0;  ///< the epoch whose tasks it has listed whole; 0: not yet
+  // Of the key ring that it has on disk; 0 and none from a version that shares no ring.
+  uint64_t key = 0;            ///< id of its primary
+  std::vector<uint64_t> keys;  ///< ids of all
+  uint64_t ring = 0;           ///< SharedRing::digest
   EngineInfo engine;
 };
 

@@ -119,6 +119,14 @@ inline bool read(const msgpack::object& from, NodeId& out) {
   }
   return read(from, out.key);
 }
+inline bool read(const msgpack::object& from, std::vector<uint64_t>& out) {
+  if (from.type != msgpack::type::ARRAY) return false;
+  std::vector<uint64_t> read_list(from.via.array.size);
+  for (size_t i = 0; i < read_list.size(); ++i)
+    if (!read(from.via.array.ptr[i], read_list[i])) return false;
+  out = std::move(read_list);
+  return true;
+}
 inline bool read(const msgpack::object& from, std::map<std::string, std::string>& out) {
   if (from.type != msgpack::type::MAP) return false;
   std::map<std::string, std::string> read_map;

@@ -241,10 +241,33 @@ void FakeCluster::update_node(const NodeId& node, uint64_t expected_index,
   later([=] { done({}); });
 }
 
-void FakeCluster::remove_node(const NodeId& node, Done done) {
+void FakeCluster::add_key(std::string_view key, Created done) {
+  KeyEntry entry;
+  entry.id = key.empty() ? "00000000000000ff" : "ad" + std::string(14, '0');
+  if (key == "no key")
+    return later([=] { done(fail(ErrorCode::kInvalid, "the cluster key is not base64")); });
+  ring.push_back(entry);
+  later([=] { done(entry.id); });
+}
+
+void FakeCluster::use_key(std::string_view id, bool force, Created done) {
+  for (KeyEntry& key : ring) {
+    if (key.id == id && !force && !key.lacking.empty())
+      return later([=] { done(fail(ErrorCode::kConflict, "bee lacks it")); });
+    key.primary = key.id == id;
+  }
+  later([done, id = std::string(id)] { done(id); });
+}
+
+void FakeCluster::remove_key(std::string_view id, bool, Created done) {
+  std::erase_if(ring, [&](const KeyEntry& key) { return key.id == id; });
+  later([done, id = std::string(id)] { done(id); });
+}
+
+void FakeCluster::remove_node(const NodeId& node, bool ban, Done done) {
   const auto found = std::find_if(nodes_.begin(), nodes_.end(),
                                   [&](const NodeEntry& one) { return one.view.id == node; });
-  if (found->view.liveness != Liveness::kDead)
+  if (found->view.liveness != Liveness::kDead && !ban)
     return later([=] { done(fail(ErrorCode::kConflict, "alive")); });
   nodes_.erase(found);
   later([=] { done({}); });

@@ -26,6 +26,7 @@ class FakeCluster : public Cluster {
   bool left = false;
   bool fail_tasks = false;  ///< new tasks are rejected instead of starting
   std::vector<ConflictEntry> lost;
+  std::vector<KeyEntry> ring;
 
   StatusReport status() const override;
   NodeId self() const override { return nodes_.front().view.id; }
@@ -40,7 +41,12 @@ class FakeCluster : public Cluster {
   void remove_service(std::string_view id, Done done) override;
   void update_node(const NodeId& node, uint64_t expected_index, Availability availability,
                    std::map<std::string, std::string> labels, Done done) override;
-  void remove_node(const NodeId& node, Done done) override;
+  void remove_node(const NodeId& node, bool ban, Done done) override;
+  std::vector<KeyEntry> keys() const override { return ring; }
+  void add_key(std::string_view key, Created done) override;
+  void use_key(std::string_view id, bool force, Created done) override;
+  void remove_key(std::string_view id, bool force, Created done) override;
+  void rotate_keys(Created done) override { add_key("rotated", std::move(done)); }
   void leave(bool keep_running, Done done) override;
   std::unique_ptr<Subscription> subscribe(EventSink sink) override;
   std::vector<ClusterEvent> recent_events() const override { return recent_; }

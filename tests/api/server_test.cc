@@ -230,10 +230,17 @@ TEST_CASE("api: a node is drained and labelled, under its lock") {
             .ask("POST", "/nodes/ant/update?version=1",
                  R"({"Role":"worker","Availability":"active"})")
             .status == 501);
-  CHECK(bench.ask("DELETE", "/nodes/cat").status == 400);
+  const HttpResponse alive = bench.ask("DELETE", "/nodes/cat");
+  CHECK(alive.status == 400);
+  CHECK(bench.words(alive) == "rpc error: code = FailedPrecondition desc = node " +
+                                  bench.cluster.node(2).view.id.docker_id() +
+                                  " is not down and can't be removed");
   bench.cluster.node(2).view.liveness = Liveness::kDead;
   CHECK(bench.ask("DELETE", "/nodes/cat").status == 200);
   CHECK(bench.get("/nodes").size() == 2);
+  CHECK(bench.ask("DELETE", "/nodes/bee?force=0").status == 400);
+  CHECK(bench.ask("DELETE", "/nodes/bee?force=1").status == 200);
+  CHECK(bench.get("/nodes").size() == 1);
 }
 
 TEST_CASE("api: everything else is the engine's, body and query as they came") {
@@ -362,6 +369,30 @@ TEST_CASE("native api: what the commands read") {
   CHECK_FALSE(bench.cluster.left);
   CHECK(bench.ask("POST", "/kith/v1/leave").status == 200);
   CHECK(bench.cluster.left);
+}
+
+TEST_CASE("native api: keys by their ids, or the beginning of one") {
+  Bench bench;
+  CHECK(bench.get("/kith/v1/keys").empty());
+  const HttpResponse fresh = bench.ask("POST", "/kith/v1/keys");
+  CHECK(fresh.status == 200);
+  CHECK((*parse_json(fresh.body))["id"] == "00000000000000ff");
+  CHECK(bench.ask("POST", "/kith/v1/keys", "bm90IGEga2V5").status == 200);
+  CHECK(bench.ask("POST", "/kith/v1/keys", "no key").status == 400);
+  CHECK(bench.ask("POST", "/kith/v1/keys", std::string(5'000, 'x')).status == 413);
+  CHECK(bench.ask("POST", "/kith/v1/keys/ad/use").status == 200);
+  CHECK(bench.get("/kith/v1/keys")[1]["primary"] == true);
+  bench.cluster.ring[0].lacking = {"bee"};
+  CHECK(bench.get("/kith/v1/keys")[0]["lacking"][0] == "bee");
+  CHECK(bench.words(bench.ask("POST", "/kith/v1/keys/00/use")) == "bee lacks it");
+  CHECK(bench.ask("POST", "/kith/v1/keys/00/use?force=1").status == 200);
+  CHECK(bench.ask("POST", "/kith/v1/keys/cc/use").status == 404);
+  CHECK(bench.ask("POST", "/kith/v1/keys/rotate").status == 200);
+  CHECK(bench.words(bench.ask("DELETE", "/kith/v1/keys/ad")) ==
+        "key ad is ambiguous; `kith key ls` lists the ring");
+  CHECK(bench.ask("DELETE", "/kith/v1/keys/00").status == 200);
+  CHECK(bench.get("/kith/v1/keys").size() == 2);
+  CHECK(bench.ask("DELETE", "/kith/v1/keys").status == 404);
 }
 
 TEST_CASE("native api: over TCP it reads only, and tells other web sites nothing") {

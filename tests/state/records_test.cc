@@ -91,12 +91,18 @@ TEST_CASE("records: what a node signs survives the round trip") {
   info.labels = {{"disk", "ssd"}};
   info.ready = false;
   info.inventory_epoch = 12;
+  info.key = 7;
+  info.keys = {7, UINT64_MAX};
+  info.ring = 9;
   info.engine.up = true;
   info.engine.labels = {{"x", "y"}};
   const Result<NodeInfo> info_back = decode_node_info(encode(info));
   REQUIRE(info_back);
   CHECK(encode(*info_back) == encode(info));
   CHECK(info_back->engine.labels.at("x") == "y");
+  CHECK(info_back->keys == info.keys);
+  info.keys.assign(65, 1);
+  CHECK_FALSE(decode_node_info(encode(info)));
 
   const RefusedRecord refused{node(1), {"web", 0, node(1)}, "svc", 2, "no such image"};
   const Result<RefusedRecord> refused_back = decode_refused(encode(refused));
