@@ -3,6 +3,7 @@
 
 #include "fuzz.h"
 #include "gossip/channel.h"
+#include "gossip/shared_ring.h"
 
 using namespace kith;
 using fuzz::must;
@@ -38,10 +39,20 @@ struct Pair {
   }
 };
 
+/// What a member hands over first of all. Its keys are named by their hashes, so that nothing but
+/// refusals comes of chance.
+void read_ring(ByteView bytes) {
+  const auto ring = SharedRing::decode(bytes);
+  if (!ring) return;
+  const auto again = SharedRing::decode(ring->encode());
+  must(again.has_value() && *again == *ring);
+}
+
 /// A stranger gets no answer at all. Under a key that no hello here was made with.
 void read_hello(ByteView bytes) {
   ClusterKey key;
   key.secret.fill(0x5a);
+  read_ring(bytes);
   SecureChannel server = SecureChannel::server(identity(), KeyRing(key), kCluster);
   std::vector<Bytes> frames;
   Bytes answer;
