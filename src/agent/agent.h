@@ -83,7 +83,7 @@ class Agent final : public Cluster {
   void carry_out(const StreamClose& close);
   void connect_to(uint64_t stream, const Endpoint& to);
   void attach(uint64_t stream, ByteStream bytes);
-  void lost(uint64_t stream, const std::string& why);
+  void lost(uint64_t stream, const Error& why);
   void save(Persist persist);
   void warn_of_keys() const;
   void publish(const ClusterEvent& event);

@@ -24,7 +24,7 @@ void Agent::carry_out(const StreamOpen& open) {
     if (hosts)
       connect_to(stream, {hosts->front(), port});
     else
-      lost(stream, hosts.error().message);
+      lost(stream, hosts.error());
   });
 }
 
@@ -34,7 +34,7 @@ void Agent::connect_to(uint64_t stream, const Endpoint& to) {
                                         const auto at = wires_.find(stream);
                                         if (at == wires_.end()) return;
                                         if (!connected) {
-                                          lost(stream, connected.error().message);
+                                          lost(stream, connected.error());
                                           return;
                                         }
                                         std::vector<Bytes> waiting = std::move(at->second.waiting);
@@ -54,12 +54,12 @@ void Agent::attach(uint64_t stream, ByteStream bytes) {
     node_->stream_data(stream, data, wake(), effects_);
     soon();
   };
-  handlers.on_end = [this, stream] { lost(stream, "closed"); };
-  handlers.on_close = [this, stream](const Error& why) { lost(stream, why.message); };
+  handlers.on_end = [this, stream] { lost(stream, {ErrorCode::kUnavailable, "closed"}); };
+  handlers.on_close = [this, stream](const Error& why) { lost(stream, why); };
   wire.stream.start(std::move(handlers));
 }
 
-void Agent::lost(uint64_t stream, const std::string& why) {
+void Agent::lost(uint64_t stream, const Error& why) {
   if (wires_.erase(stream) == 0) return;
   node_->stream_closed(stream, why, wake(), effects_);
   soon();

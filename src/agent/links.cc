@@ -119,14 +119,13 @@ void Links::data(uint64_t stream, ByteView bytes, Now now, std::vector<StreamCom
   lose(stream, status.error(), now, out);
 }
 
-void Links::closed(uint64_t stream, const std::string& why, Now now) {
+void Links::closed(uint64_t stream, const Error& why, Now now) {
   std::vector<StreamCommand> ignored;  // the driver closed it already
   const auto at = links_.find(stream);
   // Who does not like a hello says nothing and hangs up.
   const bool turned_away =
       at != links_.end() && at->second.connected && !at->second.channel.established();
-  lose(stream, Error{turned_away ? ErrorCode::kUnauthentic : ErrorCode::kUnavailable, why}, now,
-       ignored);
+  lose(stream, turned_away ? Error{ErrorCode::kUnauthentic, why.message} : why, now, ignored);
 }
 
 void Links::advance(Now now, std::vector<StreamCommand>& out) {

@@ -88,7 +88,7 @@ class Links {
   void accepted(uint64_t stream, Now now, std::vector<StreamCommand>& out);
   void connected(uint64_t stream, Now now, std::vector<StreamCommand>& out);
   void data(uint64_t stream, ByteView bytes, Now now, std::vector<StreamCommand>& out);
-  void closed(uint64_t stream, const std::string& why, Now now);
+  void closed(uint64_t stream, const Error& why, Now now);
 
   void advance(Now now, std::vector<StreamCommand>& out);
   [[nodiscard]] Instant next_deadline() const;

@@ -98,7 +98,8 @@ class Node final : private LinkHandler, private SyncSink {
   void stream_accepted(uint64_t stream, Now now, NodeEffects& out);
   void stream_connected(uint64_t stream, Now now, NodeEffects& out);
   void stream_data(uint64_t stream, ByteView bytes, Now now, NodeEffects& out);
-  void stream_closed(uint64_t stream, const std::string& why, Now now, NodeEffects& out);
+  /// kRefused: it was never open, since nobody listens there.
+  void stream_closed(uint64_t stream, const Error& why, Now now, NodeEffects& out);
   void written(uint64_t persist, const Status& status, Now now, NodeEffects& out);
   void host(const HostEvent& event, Now now, NodeEffects& out);
   /// The loop woke this much later than it should have.

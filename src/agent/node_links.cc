@@ -268,9 +268,17 @@ void Node::link_lost(uint64_t stream, const Error& why, bool established, Now no
       note("cluster", "no answer", {}, seed.to.text(), fault, now);
     seed.fault = std::move(fault);
   }
-  talks_.erase(stream);
+  std::optional<StreamPing> ping;
+  if (const auto talk = talks_.find(stream); talk != talks_.end()) {
+    ping = std::move(talk->second.ping);
+    talks_.erase(talk);
+  }
   if (another_key && !expected.none() && purpose == LinkPurpose::kSync)
     dial(links_.address(stream), expected, purpose, now);
+  if (!ping || why.code != ErrorCode::kRefused) return;
+  SwimEffects effects;
+  swim_.stream_refused(ping->to, ping->nonce, now.mono, effects);
+  carry_out(effects, now);
 }
 
 void Node::stream_accepted(uint64_t stream, Now now, NodeEffects& out) {
@@ -289,7 +297,8 @@ void Node::stream_data(uint64_t stream, ByteView bytes, Now now, NodeEffects& ou
   drain(out);
 }
 
-void Node::stream_closed(uint64_t stream, const std::string& why, Now now, NodeEffects& out) {
+void Node::stream_closed(uint64_t stream, const Error& why, Now now, NodeEffects& out) {
+  now_ = now;
   links_.closed(stream, why, now);
   drain(out);
 }

@@ -33,6 +33,7 @@ using Answer = tl::expected<T, ApiError>;
     case ErrorCode::kConflict:
       return {409, error.message};
     case ErrorCode::kUnavailable:
+    case ErrorCode::kRefused:
       return {503, error.message};
     case ErrorCode::kFailed:
     case ErrorCode::kUnauthentic:

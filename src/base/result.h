@@ -14,6 +14,7 @@ enum class ErrorCode {
   kNotFound,     ///< the named thing does not exist
   kConflict,     ///< exists already, or was changed meanwhile
   kUnavailable,  ///< out of reach now; may work later
+  kRefused,      ///< the host answers, but nobody listens at that port
   kUnauthentic,  ///< did not authenticate: wrong key, forged or damaged
   kTooLarge,     ///< over a named limit
 };

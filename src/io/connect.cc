@@ -43,8 +43,9 @@ struct Connecting::Impl {
       return;
     }
     if (opened != nullptr) opened->close();
-    const auto code = status == UV_EINVAL || status == UV_ENAMETOOLONG ? ErrorCode::kInvalid
-                                                                       : ErrorCode::kUnavailable;
+    auto code = status == UV_EINVAL || status == UV_ENAMETOOLONG ? ErrorCode::kInvalid
+                                                                 : ErrorCode::kUnavailable;
+    if (status == UV_ECONNREFUSED && !address.is_local()) code = ErrorCode::kRefused;
     callback(fail(code, "cannot connect to " + address.text() + ": " + uv_words(status)));
   }
 };

@@ -183,6 +183,12 @@ void Prober::nack(const NodeId& from, uint64_t nonce) {
   if (std::ranges::find(it->second.helpers, from) != it->second.helpers.end()) ++it->second.nacks;
 }
 
+bool Prober::asked_by_stream(const NodeId& target, uint64_t nonce) const {
+  const auto it = probes_.find(nonce & ~kWhich);
+  return it != probes_.end() && (nonce & kWhich) == kByStream && it->second.indirect &&
+         it->second.target == target;
+}
+
 void Prober::end(uint64_t base) {
   const auto it = probes_.find(base);
   if (it == probes_.end()) return;

@@ -53,6 +53,8 @@ class Prober {
   /// An ack, by datagram or stream, ends its probe.
   Success ack(const NodeId& from, uint64_t nonce, Instant now, SwimEffects& out);
   void nack(const NodeId& from, uint64_t nonce);
+  /// Whether `nonce` is that of a stream ping to `target` of a probe that still runs.
+  [[nodiscard]] bool asked_by_stream(const NodeId& target, uint64_t nonce) const;
 
   /// Fires what is due; a target whose probe failed is appended to `failed`.
   void advance(Instant now, SwimEffects& out, std::vector<NodeId>& failed);

@@ -167,6 +167,10 @@ void Swim::stream_ack(const NodeId& from, uint64_t nonce, Instant now, SwimEffec
   acked(from, nonce, now, out);
 }
 
+void Swim::stream_refused(const NodeId& to, uint64_t nonce, Instant now, SwimEffects& out) {
+  if (prober_.asked_by_stream(to, nonce)) accuse(to, Claim::kSuspect, now, out);
+}
+
 uint64_t Swim::marked_nonce(const NodeId& id, uint64_t mark) const {
   const auto it = suspicions_.find(id);
   const auto start = it == suspicions_.end() ? Instant{} : it->second.began();

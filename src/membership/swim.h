@@ -80,6 +80,10 @@ class Swim {
   /// The Ack to a StreamPing came. On the far side the caller answers Ping{nonce} on the stream
   /// with Ack{nonce} and `answer_for(from)`.
   void stream_ack(const NodeId& from, uint64_t nonce, Instant now, SwimEffects& out);
+  /// Nobody listens where a StreamPing went: the host is up and its agent seems gone. A hint, no
+  /// proof, and it may be restarting: suspicion begins at once instead of after T2, the probe goes
+  /// on, and what refutes any suspicion refutes this.
+  void stream_refused(const NodeId& to, uint64_t nonce, Instant now, SwimEffects& out);
   /// The loop woke `lag` later than it should have. Voids running probes, extends suspicions,
   /// lowers local health. Nothing below `stall_threshold`.
   void stalled(Duration lag, Instant now);

@@ -263,8 +263,9 @@ void SimHost::data(uint64_t stream, Bytes bytes) {
 }
 
 void SimHost::closed(uint64_t stream, const std::string& why) {
-  take([stream, why](Node& node, Now now, NodeEffects& out) {
-    node.stream_closed(stream, why, now, out);
+  const auto code = why == "connection refused" ? ErrorCode::kRefused : ErrorCode::kUnavailable;
+  take([stream, error = Error{code, why}](Node& node, Now now, NodeEffects& out) {
+    node.stream_closed(stream, error, now, out);
   });
 }
 
