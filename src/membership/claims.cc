@@ -183,7 +183,7 @@ void Swim::hear_suspect(const MemberRumor& rumor, const NodeId& from, Instant no
   member->accusations.push_back(rumor);
   suspicion.confirm(now);
   suspicion_deadlines_.set(member->id, suspicion.next_deadline());
-  out.news.push_back({rumor, true, from});
+  out.news.push_back({rumor, false, from});  // it has until Smin: the tick is soon enough
 }
 
 void Swim::begin_suspicion(Member& member, const MemberRumor& rumor, const NodeId& from,
@@ -223,6 +223,7 @@ void Swim::hear_dead(const MemberRumor& rumor, const NodeId& from, Instant now, 
     if (member->unconfirmed) bury(*member, rumor, MemberState::kDead, now);
     return;
   }
+  if (doubted(*member, rumor, from, now, out)) return;
   const Instant since = member->since;
   const bool was_suspect = member->state == MemberState::kSuspect;
   bury(*member, rumor, MemberState::kDead, now);
@@ -230,6 +231,28 @@ void Swim::hear_dead(const MemberRumor& rumor, const NodeId& from, Instant now, 
       {MemberEventKind::kDead, member->id, rumor.accuser, was_suspect ? since : now});
   out.news.push_back({rumor, true, from});
   lost(member->id, now, out);
+}
+
+/// Another's verdict on a member that had no time here to refute: one more accusation.
+bool Swim::doubted(Member& member, const MemberRumor& verdict, const NodeId& from, Instant now,
+                   SwimEffects& out) {
+  if (!config_.doubt_deaths || from.none()) return false;
+  if (member.state == MemberState::kAlive || verdict.incarnation > member.incarnation) {
+    member.incarnation = verdict.incarnation;
+    begin_suspicion(member, verdict, from, now, out);
+  } else {
+    if (suspicions_.at(member.id).ripe(now)) return false;
+    const auto same = std::ranges::find(member.accusations, verdict.accuser, &MemberRumor::accuser);
+    if (same == member.accusations.end()) {
+      if (suspicions_.at(member.id).wants_more()) member.accusations.push_back(verdict);
+    } else {
+      *same = verdict;
+    }
+  }
+  Suspicion& suspicion = suspicions_.at(member.id);
+  suspicion.hurry(now);
+  suspicion_deadlines_.set(member.id, suspicion.next_deadline());
+  return true;
 }
 
 void Swim::hear_left(const MemberRumor& rumor, const NodeId& from, Instant now, SwimEffects& out) {

@@ -79,6 +79,7 @@ SwimConfig SwimConfig::plain() const {
   c.confirmers = 0;
   c.last_pings = 0;
   c.last_ping_window = Duration(0);
+  c.doubt_deaths = false;
   c.tell_accused = false;
   c.max_health_multiplier = 1;
   c.stall_threshold = Duration::max();

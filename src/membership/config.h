@@ -56,6 +56,10 @@ struct SwimConfig {
   /// Pings to a suspect, spread over `last_ping_window` before it is declared dead. 4 in 450 ms.
   unsigned last_pings = 4;
   Duration last_ping_window = std::chrono::milliseconds(450);
+  /// Another's word that a member is dead is believed once it has been suspect here for
+  /// Smin - `last_ping_window`; until then it only brings the suspicion down to Smin. Else one that
+  /// was cut off, and comes back with its verdicts, buries the healthy in every view. True.
+  bool doubt_deaths = true;
   /// Every message to a suspect carries what it is accused of (Lifeguard section IV-C, buddy), it
   /// is told of a first accusation at once, and a stale accuser gets the newer alive. True. The
   /// dead are told in any case: without that none would return.

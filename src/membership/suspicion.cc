@@ -41,6 +41,16 @@ void Suspicion::confirm(Instant now) {
   plan(now);
 }
 
+void Suspicion::hurry(Instant now) {
+  if (!wants_more()) return;
+  confirmations_ = wanted_;
+  plan(now);
+}
+
+bool Suspicion::ripe(Instant now) const {
+  return now >= start_ + min_ - window_ && (now >= not_before_ || now >= start_ + max_);
+}
+
 void Suspicion::extend(Duration lag, Instant now) {
   start_ += lag;
   plan(now);

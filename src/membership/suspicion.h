@@ -24,6 +24,11 @@ class Suspicion {
   [[nodiscard]] bool wants_more() const { return confirmations_ < wanted_; }
   /// One more distinct accuser; nothing changes beyond K.
   void confirm(Instant now);
+  /// Another declared it dead: as if all had confirmed.
+  void hurry(Instant now);
+  /// Whether it had its time to refute, so that another's verdict can be believed. Who answers this
+  /// node has until Smax.
+  [[nodiscard]] bool ripe(Instant now) const;
   /// This node slept for `lag`, its peers' answers with it.
   void extend(Duration lag, Instant now);
   /// The suspect answered: no death before a pause as long as the window and then

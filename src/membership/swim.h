@@ -145,6 +145,8 @@ class Swim {
   void adopt(Member& member, const MemberRumor& alive, Instant now, SwimEffects& out);
   void begin_suspicion(Member& member, const MemberRumor& rumor, const NodeId& from, Instant now,
                        SwimEffects& out);
+  bool doubted(Member& member, const MemberRumor& verdict, const NodeId& from, Instant now,
+               SwimEffects& out);
   void end_suspicion(const NodeId& id);
   void bury(Member& member, const MemberRumor& verdict, MemberState state, Instant now);
   void raise_self(Incarnation above, Instant now, SwimEffects& out);
