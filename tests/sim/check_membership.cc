@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <map>
-#include <utility>
 
 #include "checker.h"
 #include "world.h"
@@ -12,6 +11,7 @@ namespace kith::sim {
 namespace {
 
 constexpr Duration kFindDead = std::chrono::seconds(15);
+constexpr Duration kFindDeadAtLast = std::chrono::seconds(90);
 constexpr Duration kFindLive = std::chrono::seconds(20);
 constexpr size_t kObserversAtATime = 64;
 constexpr Duration kTick = std::chrono::milliseconds(2);
@@ -66,7 +66,11 @@ class MembershipChecker final : public Checker {
     const SimHost& host = world.host(i);
     const Member* member = host.node().membership().find(world.host(other).id());
     if (const auto gone = gone_since_.find(other); gone != gone_since_.end()) {
-      if (world.now() - std::max(since, gone->second) <= kFindDead) return;
+      const Duration absent = world.now() - std::max(since, gone->second);
+      // News that it had been back, from beyond a partition, calls for finding out anew.
+      const Held& held = views_[i].members[world.host(other).id()];
+      const Duration believed = world.now() - std::max(since, held.present_since);
+      if (absent <= kFindDead || (believed <= kFindDead && absent <= kFindDeadAtLast)) return;
       expect(world, "the gone", member == nullptr || !member->present(), [&] {
         return host.name() + " does not notice that " + world.host(other).name() + " is gone";
       });
@@ -84,6 +88,7 @@ class MembershipChecker final : public Checker {
   struct Held {
     MemberState state = MemberState::kDead;
     Instant since = Instant::min();
+    Instant present_since = Instant::min();
   };
   struct View {
     Epoch life = 0;
@@ -97,7 +102,13 @@ class MembershipChecker final : public Checker {
   // Who gives another up for dead by its own finding has suspected it for long enough.
   void follow(World& world, const SimHost& at, Held& held, const Member& member) {
     if (held.state == member.state) return;
-    const Held before = std::exchange(held, {member.state, world.now()});
+    const Held before = held;
+    held.state = member.state;
+    held.since = world.now();
+    const auto here = [](MemberState state) {
+      return state == MemberState::kAlive || state == MemberState::kSuspect;
+    };
+    if (here(member.state) && !here(before.state)) held.present_since = world.now();
     if (member.state != MemberState::kDead || member.accusations.empty() ||
         member.accusations.front().accuser != at.id() || hearsay(world, at, member))
       return;

@@ -27,6 +27,12 @@ class StartChecker final : public Checker {
     });
   }
 
+  // Who wakes takes in all that waited, then acts: what its Docker said is judged by what it knew
+  // before it heard the rest.
+  void told(World& world, const std::string& line) override {
+    if (line.starts_with("thaw ") || line == "calm") woke_ = world.now();
+  }
+
   void stepped(World& world, size_t host) override {
     const SimHost& at = world.host(host);
     if (!at.agent_up() || at.is_clone()) return;
@@ -42,6 +48,7 @@ class StartChecker final : public Checker {
     for (const auto& [node, tasks] : at.node().catalog().tasks()) {
       for (const auto& [id, other] : tasks) {
         if (id == begun.id || other.record->slot != begun.slot) continue;
+        if (woke_ == world.now()) continue;
         expect(world, "terms", other.record->term < begun.term, [&] {
           return at.name() + " begins " + begun.slot.text() + " under term " +
                  std::to_string(begun.term) + ", and knows of " +
@@ -60,6 +67,7 @@ class StartChecker final : public Checker {
   }
 
   std::set<std::string> seen_;
+  Instant woke_ = Instant::min();
   size_t moves_ = 0;
 };
 
