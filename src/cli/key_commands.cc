@@ -106,7 +106,9 @@ int add_key(const AgentClient& agent, const std::string& file) {
                         file + ": cannot be read, or is empty; it must hold 32 bytes in base64"});
     key = all.str();
   }
-  return print_id(agent.ask("POST", "/kith/v1/keys", key));
+  auto answer = agent.ask("POST", "/kith/v1/keys", key);
+  if (!answer && !file.empty()) answer.error().message = file + ": " + answer.error().message;
+  return print_id(answer);
 }
 
 int use_key(const AgentClient& agent, const std::string& id, bool force) {
