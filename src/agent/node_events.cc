@@ -79,7 +79,7 @@ void Node::member_event(const MemberEvent& event, Now now) {
     case MemberEventKind::kIdentityClash:
       say("identity clash", "two agents run with the identity of " + name +
                                 ": one data_dir was copied or restored beside the other");
-      if (event.node == self())
+      if (event.node == self() && event.by == self())
         out_.stop = "another agent that runs longer has this node's identity (" +
                     self().docker_id() +
                     "): this data_dir is a copy; empty it, and this host joins as a new node";

@@ -16,6 +16,13 @@ constexpr Incarnation last_incarnation(Epoch epoch) {
 }
 constexpr Duration kClashGap = std::chrono::seconds(10);
 
+// Of a copied data_dir the later start has the higher epoch, so who hears of a later epoch of its
+// own began before. But what it hears may be the memory of one that is long dead (a data_dir from a
+// backup), so nobody stops at the first word: the elder says that it is one, the other asks once
+// more, and stops if it is answered. Bits of the incarnation, in an epoch taken for the purpose.
+constexpr Incarnation kElder = Incarnation{1} << 31;
+constexpr Incarnation kAsked = Incarnation{1} << 30;
+
 /// Whether a claim about `claimed` can be true of a member last known at `known`.
 bool plausible(Incarnation known, Incarnation claimed, uint64_t epochs = kMaxEpochJump) {
   if (claimed <= known) return true;
@@ -122,6 +129,10 @@ void Swim::adopt(Member& member, const MemberRumor& alive, Instant now, SwimEffe
   member.boot = alive.boot;
   member.alive = alive;
   table_.touch();
+  if (restarted && moved && member.present()) {
+    // Its agent may still run where it was: then this is a copy, and that one must hear of it.
+    out.sends.push_back({member.id, member.address, Gossip{}, {alive}});
+  }
   table_.rename(member, alive.name);
   table_.move(member, alive.address);
   const auto tell = [&](MemberEventKind kind) {
@@ -155,12 +166,19 @@ void Swim::check_name(const Member& member, Instant now, SwimEffects& out) {
 void Swim::own_alive_heard(const MemberRumor& rumor, Instant now, SwimEffects& out) {
   const Member& me = self();
   if (rumor.boot == me.boot || rumor.epoch < me.epoch) return;  // mine, or of an earlier start
-  if (own_clash_ && now - *own_clash_ < kClashGap) return;
-  own_clash_ = now;
-  out.events.push_back({MemberEventKind::kIdentityClash, me.id, me.id, now});
-  if (rumor.incarnation >= me.incarnation && !leaving_) {
-    raise_self(last_incarnation(rumor.epoch), now, out);
+  if (leaving_) return;
+  const bool elder_spoke = (rumor.incarnation & kElder) != 0;
+  if (elder_spoke && (me.incarnation & kAsked) != 0) {
+    out.events.push_back({MemberEventKind::kIdentityClash, me.id, me.id, now});
+    return;
   }
+  if (!elder_spoke && rumor.epoch == me.epoch && rumor.boot < me.boot) return;  // it will speak
+  if ((rumor.incarnation & kAsked) != 0 && (!own_clash_ || now - *own_clash_ >= kClashGap)) {
+    own_clash_ = now;
+    out.events.push_back({MemberEventKind::kIdentityClash, me.id, {}, now});
+  }
+  const Incarnation fresh = first_incarnation(rumor.epoch + 1);
+  raise_self(fresh + (elder_spoke ? kAsked : kElder) - 1, now, out);
 }
 
 // --- Suspect -----------------------------------------------------------------------------------

@@ -49,7 +49,8 @@ enum class MemberEventKind : uint8_t {
   kRenamed,        ///< alive under a new name
   kMoved,          ///< alive at a new address
   kNameClash,      ///< `node` and `by` bear one name; both are kept
-  kIdentityClash,  ///< two live agents with the identity `node`; of self, if `node` is self
+  kIdentityClash,  ///< two live agents with the identity `node`. Of self: `by` is self if the other
+                   ///< is the elder, and this one has to end
   kEpochRaised,    ///< of self: the cluster knew a later epoch of this node. Persist self().epoch
   kIsolated,       ///< most of the members vanished at once: `node` is self
   kReunited,       ///< the end of that
