@@ -245,6 +245,9 @@ bool Node::all_listed() const {
 void Node::housekeep(Now now) {
   if (now.mono < next_housekeeping_) return;
   next_housekeeping_ = now.mono + kHousekeeping;
+  // Datagrams do not reach these: all that they carry has to come by stream.
+  for (const auto& [id, member] : swim_.members())
+    if (member.stream_only && member.present()) sync_wanted_.insert(id);
   ObservedEffects said;
   observed_.advance(now.mono, said);
   apply(said, now);

@@ -54,7 +54,7 @@ void Network::send(size_t from, const Endpoint& to, const Bytes& bytes) {
   const LinkQuality& link = of(from, target);
   const int copies = rng_.chance(link.duplicate_percent, 100) ? 2 : 1;
   for (int copy = 0; copy < copies; ++copy) {
-    if (!passes(from, target)) continue;
+    if (no_datagrams_.contains({from, target}) || !passes(from, target)) continue;
     queue_->after(stalled_for(from) + transit(link),
                   [this, from, target, bytes] { deliver(from, target, bytes); });
   }
@@ -262,6 +262,7 @@ void Network::rejoin(const std::set<size_t>& side, size_t hosts) {
 void Network::heal_all() {
   stalls_.clear();
   cuts_.clear();
+  no_datagrams_.clear();
   qualities_.clear();
   default_ = {};
 }

@@ -82,6 +82,8 @@ class Network {
   /// anomaly.
   void stall(size_t host, Instant until) { stalls_[host] = until; }
   void heal_all();
+  /// Datagrams from one to the other are dropped, streams pass: a firewall.
+  void block_datagrams(size_t from, size_t to) { no_datagrams_.insert({from, to}); }
   [[nodiscard]] bool is_cut(size_t from, size_t to) const { return cuts_.contains({from, to}); }
 
   /// Told of every datagram as it is sent: an eavesdropper.
@@ -128,6 +130,7 @@ class Network {
   std::map<std::pair<size_t, size_t>, LinkQuality> qualities_;
   std::set<std::pair<size_t, size_t>> cuts_;
   std::map<size_t, Instant> stalls_;
+  std::set<std::pair<size_t, size_t>> no_datagrams_;
   std::map<uint64_t, Stream> streams_;
   std::map<Key, std::pair<uint64_t, int>> by_end_;
   uint64_t next_ = 1;
