@@ -30,7 +30,10 @@ class Planner {
       for (const OwnCopy& own : view_.own) stop(own, 0);
       return std::move(actions_);
     }
-    if (view_.paused) return {};  // row 0
+    if (view_.paused) {  // row 0
+      if (defective(Defect::kStopUnsynced)) stop_unwanted();
+      return finish();
+    }
     stop_unwanted();
     if (!wanted_here()) return finish();
     for (const PeerCopy& peer : view_.peers)
