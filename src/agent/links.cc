@@ -105,6 +105,7 @@ void Links::data(uint64_t stream, ByteView bytes, Now now, std::vector<StreamCom
     at->second.established = true;
     at->second.deadline = now.mono + kIdleTime;
     if (at->second.purpose == LinkPurpose::kServe) limit_peer(at->second.channel.peer(), now, out);
+    if (!links_.contains(stream)) return;  // the eldest of too many, though established last
     handler_->link_established(stream, now);
   }
   for (const Bytes& frame : frames) {
