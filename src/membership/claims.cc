@@ -172,7 +172,10 @@ void Swim::own_alive_heard(const MemberRumor& rumor, Instant now, SwimEffects& o
     out.events.push_back({MemberEventKind::kIdentityClash, me.id, me.id, now});
     return;
   }
-  if (!elder_spoke && rumor.epoch == me.epoch && rumor.boot < me.boot) return;  // it will speak
+  // It will speak, if it lives. If not, this data_dir is one from before it: nobody would take two
+  // boots of one epoch for one node.
+  if (!elder_spoke && rumor.epoch == me.epoch && rumor.boot < me.boot)
+    return raise_self(last_incarnation(rumor.epoch), now, out);
   if ((rumor.incarnation & kAsked) != 0 && (!own_clash_ || now - *own_clash_ >= kClashGap)) {
     own_clash_ = now;
     out.events.push_back({MemberEventKind::kIdentityClash, me.id, {}, now});
@@ -188,6 +191,7 @@ void Swim::hear_suspect(const MemberRumor& rumor, const NodeId& from, Instant no
   if (rumor.subject == table_.self()) return accused(rumor, from, now, out);
   Member* member = table_.find(rumor.subject);
   if (member == nullptr || !table_.find(rumor.accuser) || rumor.accuser == rumor.subject) return;
+  if (leaving_) return;
   if (rumor.incarnation < member->incarnation) return correct(*member, from, now, out);
   if (!member->present() || !deniable(*member, rumor.incarnation)) return;
   if (member->state == MemberState::kAlive || rumor.incarnation > member->incarnation) {
@@ -235,6 +239,7 @@ void Swim::hear_dead(const MemberRumor& rumor, const NodeId& from, Instant now, 
   if (rumor.subject == table_.self()) return accused(rumor, from, now, out);
   Member* member = table_.find(rumor.subject);
   if (member == nullptr || !table_.find(rumor.accuser) || rumor.accuser == rumor.subject) return;
+  if (leaving_) return;
   if (rumor.incarnation < member->incarnation) return correct(*member, from, now, out);
   if (!deniable(*member, rumor.incarnation)) return;
   if (!member->present()) {
@@ -257,6 +262,7 @@ bool Swim::doubted(Member& member, const MemberRumor& verdict, const NodeId& fro
   if (!config_.doubt_deaths || from.none()) return false;
   if (member.state == MemberState::kAlive || verdict.incarnation > member.incarnation) {
     member.incarnation = verdict.incarnation;
+    table_.touch();
     begin_suspicion(member, verdict, from, now, out);
   } else {
     if (suspicions_.at(member.id).ripe(now)) return false;

@@ -373,6 +373,26 @@ TEST_CASE("swim: another boot in one epoch is an identity clash, said once in a 
   CHECK(one.out.events.empty());
 }
 
+TEST_CASE("swim: a data directory of one start ago takes a fresh epoch, whichever boot is lower") {
+  for (const uint64_t boot : {uint64_t{4}, uint64_t{6}}) {  // its own is 5
+    One one(3);
+    one.hear(alive(0, first_incarnation(kEpoch), boot), 1);
+    CHECK(one.swim.self().epoch > kEpoch);
+    CHECK(one.said(MemberEventKind::kEpochRaised));
+  }
+}
+
+TEST_CASE("swim: who leaves while it suspects another survives what it hears of that one") {
+  for (const Claim claim : {Claim::kSuspect, Claim::kDead}) {
+    One one(5);
+    one.hear(says(Claim::kSuspect, 2, 1), 2);
+    REQUIRE(one.state(1) == MemberState::kSuspect);
+    one.swim.leave(one.now, one.out);
+    one.hear(says(claim, 3, 1), 3);
+    CHECK(one.state(1) == MemberState::kSuspect);
+  }
+}
+
 TEST_CASE("swim: what is forgotten stays so until it says something newer") {
   One one(4);
   CHECK(one.swim.forget(node_id(3)));
