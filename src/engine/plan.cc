@@ -171,9 +171,7 @@ class Planner {
     for (const PeerCopy& peer : peers_)
       if (!peer.suspect && healthy(*peer.record) && peer.record->generation == service_->generation)
         return false;
-    const UpdateConfig& how =
-        service_->rolled_back ? service_->spec.rollback : service_->spec.update;
-    if (how.start_first && healthy(mine))
+    if (rollout_config(*service_).start_first && healthy(mine))
       add(ActionKind::kStart, 0);
     else
       add(ActionKind::kReplace, 0, mine.id);

@@ -97,7 +97,7 @@ Instant Reconciler::next_deadline() const {
     if (local.absent_since && facts.place)
       consider(*local.absent_since + kTakeoverStep * std::max<uint32_t>(*facts.place, 1));
     const ServiceDoc* service = service_of(slot);
-    if (service && local.open_since) consider(*local.open_since + service->spec.update.delay);
+    if (service && local.open_since) consider(*local.open_since + rollout_config(*service).delay);
   }
   next_ = next;
   return next;
@@ -240,7 +240,7 @@ bool Reconciler::is_open(const ServiceDoc& service, const SlotKey& slot, LocalSl
     if (!generation_open(service, slot, records)) return false;
     local.open_since = now;
   }
-  const UpdateConfig& config = service.rolled_back ? service.spec.rollback : service.spec.update;
+  const UpdateConfig& config = rollout_config(service);
   const bool first =
       config.parallelism == 0 || (slot.node.none() && slot.index <= config.parallelism);
   return first || now >= *local.open_since + config.delay;

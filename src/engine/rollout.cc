@@ -7,10 +7,6 @@
 namespace kith {
 namespace {
 
-const UpdateConfig& config_of(const ServiceDoc& service) {
-  return service.rolled_back ? service.spec.rollback : service.spec.update;
-}
-
 /// The slots of the service in the order of its batches, as far as they are known.
 std::vector<SlotKey> order_of(const ServiceDoc& service, const SlotKey& slot,
                               std::span<const TaskRecord* const> records) {
@@ -28,10 +24,14 @@ std::vector<SlotKey> order_of(const ServiceDoc& service, const SlotKey& slot,
 
 }  // namespace
 
+const UpdateConfig& rollout_config(const ServiceDoc& service) {
+  return service.rolled_back ? service.spec.rollback : service.spec.update;
+}
+
 bool generation_open(const ServiceDoc& service, const SlotKey& slot,
                      std::span<const TaskRecord* const> records) {
   if (service.previous_json.empty() || service.generation <= 1) return true;
-  const UpdateConfig& config = config_of(service);
+  const UpdateConfig& config = rollout_config(service);
 
   bool others = false;
   std::set<SlotKey> passed;

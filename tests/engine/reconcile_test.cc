@@ -34,6 +34,8 @@ struct Bench {
     view.synced = synced;
     if (!removed) view.services["web"] = std::make_shared<const ServiceDoc>(doc);
     view.slots[slot] = facts;
+    view.tasks = peers;
+    for (const PeerTask& peer : peers) view.nodes[peer.record->node] = Liveness::kAlive;
     reconciler.update(std::move(view), clock(), effects);
   }
   void pass(Duration time) {
@@ -88,6 +90,7 @@ struct Bench {
   ServiceDoc doc;
   SlotKey slot{"web", 1, {}};
   SlotFacts facts;
+  std::vector<PeerTask> peers;
   bool synced = true;
   bool removed = false;
   Reconciler reconciler;
@@ -345,4 +348,35 @@ TEST_CASE("reconciler: a stop-first update starts the new when the old is gone")
   CHECK_FALSE(bench.reconciler.tasks()[0].stable);
   bench.pass(seconds(5));
   CHECK(bench.reconciler.tasks()[0].stable);
+}
+
+TEST_CASE("reconciler: a rollback's own delay wakes it, though nothing else happens") {
+  Bench bench;
+  bench.slot.index = 2;
+  bench.doc.spec.replicas = 2;
+  (void)bench.run();
+  bench.doc.generation = 2;
+  bench.doc.previous_generation = 1;
+  bench.doc.previous_json = "{}";
+  bench.doc.rolled_back = true;
+  bench.doc.spec.rollback.parallelism = 1;
+  bench.doc.spec.rollback.delay = seconds(30);
+  TaskRecord first;
+  first.id = "first";
+  first.slot = {"web", 1, {}};
+  first.service_id = bench.doc.id;
+  first.node.key[0] = 2;
+  first.state = TaskState::kRunning;
+  first.generation = 2;
+  first.stable = true;
+  bench.peers.push_back({std::make_shared<const TaskRecord>(first), false});
+  bench.update();
+  const Instant opened = bench.now;
+  for (int wakeups = 0; wakeups < 10 && bench.reconciler.tasks().size() < 2; ++wakeups) {
+    const Instant next = bench.reconciler.next_deadline();
+    REQUIRE(next != kNever);
+    bench.pass(next - bench.now);
+  }
+  CHECK(bench.now == opened + seconds(30));
+  CHECK(bench.reconciler.tasks().size() == 2);  // the old one ends, the next waits for that
 }
