@@ -217,6 +217,12 @@ void DockerHost::event_line(std::string_view line) {
   if (listing_ && action == "die")
     listing_->ended[container] = exit_code_of(string_at(*attributes, "exitCode"));
   if (listing_ && action == "destroy") listing_->removed.insert(container);
+  constexpr std::string_view kHealthStatus = "health_status: ";
+  Health health = Health::kNone;
+  if (action.starts_with(kHealthStatus)) {
+    health = action.ends_with(" healthy") ? Health::kHealthy : Health::kUnhealthy;
+    if (listing_) listing_->health[container] = health;
+  }
   const auto at = tasks_.find(id);
   if (at == tasks_.end()) return;
   Task& task = *at->second;
@@ -225,10 +231,9 @@ void DockerHost::event_line(std::string_view line) {
     task.out_of_memory = true;
   } else if (action == "die") {
     on_end_of(task, exit_code_of(string_at(*attributes, "exitCode")));
-  } else if (action == "health_status: healthy" || action == "health_status: unhealthy") {
-    const bool healthy = action.ends_with(" healthy");
+  } else if (health != Health::kNone) {
     if (task.phase == Task::Phase::kStarting || task.phase == Task::Phase::kRunning)
-      tell(TaskHealth{id, healthy ? Health::kHealthy : Health::kUnhealthy});
+      tell(TaskHealth{id, health});
   } else if (action == "destroy" &&
              (task.phase == Task::Phase::kRunning || task.phase == Task::Phase::kKnown)) {
     gone(id);

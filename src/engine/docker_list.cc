@@ -240,6 +240,8 @@ void DockerHost::settle(Listing& listing) {
       container.exit_code = ended->second;
       container.pid = 0;
     }
+    if (const auto health = listing.health.find(id); health != listing.health.end())
+      container.health = health->second;
     Task& task = task_of(container.task_id);
     if (!settled(task)) continue;
     const bool runs = container.status == ContainerStatus::kRunning ||

@@ -51,6 +51,7 @@ struct DockerHost::Listing {
   std::map<std::string, ContainerInfo> found;  ///< by container id
   std::set<std::string> vague;                 ///< of these, only what the list says is known
   std::map<std::string, int32_t> ended;        ///< containers and their exit codes
+  std::map<std::string, Health> health;        ///< what became of it meanwhile
   std::set<std::string> removed;               ///< containers
   std::set<std::string> started;               ///< containers, by this host: `found` is newer
   HttpCall call;

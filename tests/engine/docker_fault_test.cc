@@ -295,20 +295,23 @@ TEST_CASE("docker faults: one that ends while it is being listed is not told to 
   const std::string id = s.engine.put("t1", 1, "running");
   const std::string other = s.engine.put("t2", 2, "running");
   const std::string slow = s.engine.put("t3", 3, "running");
+  const std::string well = s.engine.put("t4", 4, "running");
   s.engine.rules.push_back({.where = slow + "/json", .fault = Fault::kNever});
   s.host.run(ListTasks{});
-  REQUIRE(s.host.until([&] { return s.engine.count("a/json") == 3; }));
-  // By then both were told to run, most likely.
+  REQUIRE(s.host.until([&] { return s.engine.count("a/json") == 4; }));
+  // By then the others were told to run, most likely.
   (void)s.loop.run_until([] { return false; }, milliseconds(30));
   s.engine.die(id, 7);
   s.engine.say(other, "destroy");
   s.engine.containers.erase(other);
+  s.engine.say(well, "health_status: healthy");
   s.engine.answer_held();
   REQUIRE(s.host.sees<Inventory>());
   const Inventory& inventory = *s.host.find<Inventory>();
-  REQUIRE(inventory.containers.size() == 2);
+  REQUIRE(inventory.containers.size() == 3);
   for (const ContainerInfo& c : inventory.containers) {
     CHECK(c.task_id != "t2");
+    if (c.task_id == "t4") CHECK(c.health == Health::kHealthy);
     if (c.task_id != "t1") continue;
     CHECK(c.status == ContainerStatus::kExited);
     CHECK(c.exit_code == 7);
