@@ -15,12 +15,14 @@ constexpr Duration kFailedPause = std::chrono::seconds(1);
 
 }  // namespace
 
-/// An old key alone opens nothing: it is for members that have not heard of the new one yet.
+/// An old key alone opens nothing: it is for members that have not heard of the new one yet. Nor
+/// does one that is being replaced: a banned host has it, and could come as somebody else.
 bool Node::admits(const NodeId& peer, uint64_t key_id) const {
   if (keys_.banned(peer)) return false;
   // The configuration's other key is only ever dialled with: who answers to that has it too.
-  const bool mine = keys_.ring().standing(key_id) == KeyStanding::kPrimary ||
-                    (key_id == keys_.configured().id() && !keys_.ring().gone(key_id) &&
+  const SharedRing& ring = keys_.ring();
+  const bool mine = (ring.standing(key_id) == KeyStanding::kPrimary && !ring.rotating()) ||
+                    (key_id == keys_.configured().id() && !ring.gone(key_id) &&
                      keys_.wire().find(key_id) == nullptr);
   return mine || catalog_.roster().contains(peer);
 }
@@ -169,10 +171,9 @@ void Node::ring_link_failed(Now now) {
 void Node::settle_keys(Now now) {
   SharedRing ring = keys_.ring();
   const auto live = ring.live();
-  const bool waits = std::any_of(live.begin(), live.end(), [&](const auto& item) {
-    return (item.second.next && item.second.used < item.second.created) ||
-           ring.retiring(item.first);
-  });
+  const bool waits =
+      ring.rotating() || std::any_of(live.begin(), live.end(),
+                                     [&](const auto& item) { return ring.retiring(item.first); });
   if (!waits || !synced_ || leaving_ || !catalog_.roster().contains(self())) return;
   if (ring.settle(key_holders())) adopt(std::move(ring), now);
 }

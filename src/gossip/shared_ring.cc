@@ -92,6 +92,12 @@ bool SharedRing::retiring(uint64_t key_id) const {
   return keys_.at(primary_).next && standing(key_id) == KeyStanding::kOlder;
 }
 
+bool SharedRing::rotating() const {
+  return std::any_of(keys_.begin(), keys_.end(), [&](const auto& item) {
+    return item.second.next && item.second.used < item.second.created && !gone(item.first);
+  });
+}
+
 KeyStanding SharedRing::standing(uint64_t key_id) const {
   const auto at = keys_.find(key_id);
   if (at == keys_.end() || gone(key_id)) return KeyStanding::kUnknown;

@@ -65,6 +65,8 @@ class SharedRing {
   [[nodiscard]] bool gone(uint64_t key_id) const;
   /// From before the rotation that the primary came by: removed once nobody needs it.
   [[nodiscard]] bool retiring(uint64_t key_id) const;
+  /// A next key waits to become the primary: until then the primary is on its way out.
+  [[nodiscard]] bool rotating() const;
   /// What to seal and open with: the newest KeyRing::kMaxKeys.
   [[nodiscard]] KeyRing keys() const;
   /// Nothing but one configuration's key, as at a first start.

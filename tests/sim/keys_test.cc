@@ -305,6 +305,25 @@ TEST_CASE("sim: who is banned while connected is cut off at once, whatever key i
   }
 }
 
+TEST_CASE("sim: while a ban's new key waits for a full disk, the old one lets nobody new in") {
+  auto world = settled(980, 5);
+  world->host(3).disk().set_full(true);
+  const NodeId banned = world->host(4).id();
+  REQUIRE(world->ask(0, KeyEdit{KeyEdit::kBan, 0, new_key(9), banned, true}).result);
+  within(*world, 5s, "nobody knows it", [&] { return all_but(*world, banned); });
+  world->run_for(5s);
+  REQUIRE(ring(*world, 0).rotating());
+  world->host(4).kill_agent();
+  const Untouched before = look(*world);
+  {
+    Adversary as_another(*world, 4, world->key());
+    knock(*world, as_another, 3, {}, 0);
+    nothing_came_of_it(*world, as_another, before);
+  }
+  world->host(3).disk().set_full(false);
+  within(*world, 30s, "all have it", [&] { return all_have_only(*world, new_key(9)); });
+}
+
 TEST_CASE("sim: a ban is heard of by who was away, who then is in and the banned one is not") {
   auto world = settled(960, 5);
   const NodeId banned = world->host(4).id();
