@@ -281,7 +281,6 @@ void Node::advance(Now now, NodeEffects& out) {
   fetch_offers(now);
   exchange_rings(now);
   enrol(now);
-  run_edits(now);
   housekeep(now);
   supersede(now);
   ReconcileEffects effects;
