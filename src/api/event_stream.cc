@@ -32,8 +32,10 @@ class EventStreams::Stream {
         exchange_(std::move(exchange)),
         options_(std::move(options)),
         deadline_(owner.loop_, [this] { finish(); }),
-        engine_retry_(owner.loop_,
-                      [this] { ask_engine(asked_since(options_.engine_target, *engine_lost_)); }) {}
+        engine_retry_(owner.loop_, [this] {
+          ask_engine(engine_spoke_ ? asked_since(options_.engine_target, *engine_lost_)
+                                   : options_.engine_target);
+        }) {}
 
   void start() {
     exchange_->on_abort([this](bool gone) {
@@ -103,7 +105,9 @@ class EventStreams::Stream {
     callbacks.on_head = [this](const HttpResponseHead& head) {
       engine_ok_ = head.status == 200;
       engine_refuses_ = head.status >= 400 && head.status < 500;
-      if (engine_ok_) engine_lost_.reset();
+      if (!engine_ok_) return;
+      engine_lost_.reset();
+      engine_spoke_ = true;
     };
     callbacks.on_data = [this](ByteView bytes) {
       if (!engine_ok_ || bytes.empty() || ended_) return;
@@ -122,6 +126,7 @@ class EventStreams::Stream {
       engine_retry_.start(kEngineRetry);
     };
     engine_ = client.stream(std::move(request), HttpLimits{}, std::move(callbacks));
+    if (blocked_) engine_.pause();
   }
 
   void finish() {
@@ -145,6 +150,7 @@ class EventStreams::Stream {
   std::unique_ptr<Cluster::Subscription> subscription_;
   std::deque<std::string> waiting_;
   bool engine_ok_ = false;
+  bool engine_spoke_ = false;    ///< ever
   bool engine_refuses_ = false;  ///< it does not understand what was asked
   bool at_line_start_ = true;
   bool blocked_ = false;
