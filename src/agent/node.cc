@@ -183,6 +183,7 @@ void Node::host(const HostEvent& event, Now now, NodeEffects& out) {
     engine_up_ = false;
     engine_fault_ = down->reason;
   }
+  if (dirty_) look(now);
   ReconcileEffects effects;
   reconciler_.handle(event, now, effects);
   carry_out(effects, now);
@@ -283,9 +284,6 @@ void Node::advance(Now now, NodeEffects& out) {
   enrol(now);
   housekeep(now);
   supersede(now);
-  ReconcileEffects effects;
-  reconciler_.advance(now, effects);
-  carry_out(effects, now);
   const bool ready = synced_ && listed_ && !leaving_ && swim_.ready_allowed(now.mono);
   const bool silent_engine = !listed_ && setup_.has_engine && now.mono >= engine_grace_;
   if (ready != was_ready_ || silent_engine) publish_info(now);
@@ -295,12 +293,16 @@ void Node::advance(Now now, NodeEffects& out) {
     booted_ = true;
     dirty_ = true;
   }
-  const bool due = now.mono >= look_not_before_ || !edits_.empty();
+  // Whoever acts looks first: at a copy it has heard of since, for one.
+  const bool due = now.mono >= look_not_before_ || !edits_.empty() || reconciler_.acts(now.mono);
   if ((dirty_ && due) || calm_now) {
     settle_keys(now);
     look(now);
     if (dirty_) publish_info(now);
   }
+  ReconcileEffects effects;
+  reconciler_.advance(now, effects);
+  carry_out(effects, now);
   run_edits(now);
   flush_disk(now);
   std::vector<GossipSend> sends;

@@ -55,7 +55,7 @@ void Reconciler::handle(const HostEvent& event, Now now, ReconcileEffects& out) 
 }
 
 void Reconciler::advance(Now now, ReconcileEffects& out) {
-  if (!touched_ && now.mono < next_deadline()) {
+  if (!acts(now.mono)) {
     seen_ = std::max(seen_, now.mono);
     return;
   }
@@ -71,6 +71,10 @@ void Reconciler::advance(Now now, ReconcileEffects& out) {
   for (const auto& [slot, local] : slots_) keys.push_back(slot);
   for (const SlotKey& slot : keys) look(slot, now, out);
   touched_ = said() != before;  // what was done for one slot may open the way for another
+}
+
+bool Reconciler::acts(Instant now) const {
+  return touched_ || now >= next_deadline();
 }
 
 void Reconciler::touch() {

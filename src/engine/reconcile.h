@@ -72,6 +72,8 @@ class Reconciler {
   /// Acts on every deadline at or before `now`.
   void advance(Now now, ReconcileEffects& out);
   [[nodiscard]] Instant next_deadline() const;
+  /// Whether `advance` would look at anything.
+  [[nodiscard]] bool acts(Instant now) const;
 
   /// Timers lagged longer than the suspicion time: what I believe is old. Starts and stops nothing
   /// until the next Situation that says `synced`; the caller passes none that does before it has
