@@ -111,7 +111,8 @@ void Reconciler::adopt_unknown(const ContainerInfo& container, Now now, Reconcil
                    [&](const TaskRecord& task) { return task.id == container.task_id; });
   if (known != local.history.end()) {
     if (exit && finished_for_good(*known)) return;
-    if (!exit) local.history.erase(known);  // lost from sight for a while, and runs on
+    // Lost from sight for a while, and runs on. One that never ran stays: its term is taken.
+    if (!exit && container.status != ContainerStatus::kCreated) local.history.erase(known);
   }
   const bool newer = std::any_of(local.history.begin(), local.history.end(),
                                  [&](const TaskRecord& t) { return t.term >= container.term; });

@@ -308,6 +308,21 @@ TEST_CASE("reconciler: with the engine away what runs stays, what does not is fr
   }
 }
 
+TEST_CASE("reconciler: a task given up, whose container is found as made only, keeps its term") {
+  Bench bench;
+  bench.up();
+  bench.facts.target = Bench::me();
+  bench.update();
+  REQUIRE(bench.sent<StartTask>().size() == 1);
+  const std::string id = bench.sent<StartTask>()[0].task_id;
+  bench.tell(EngineDown{"gone", {}});
+  bench.tell(EngineUp{});
+  bench.tell(Inventory{{Bench::container(id, 1, ContainerStatus::kCreated)}});
+  REQUIRE(bench.sent<StartTask>().size() == 1);
+  CHECK(bench.sent<StartTask>()[0].term == 2);
+  CHECK(bench.sent<RemoveTask>().size() == 1);
+}
+
 TEST_CASE("reconciler: an unhealthy container is stopped and replaced") {
   Bench bench;
   const std::string id = bench.run();
