@@ -41,12 +41,9 @@ class StartChecker final : public Checker {
     }
     const uint64_t root = at.node().observed().root();
     if (std::exchange(known.root, root) == root) return;
-    known.terms.clear();
+    known.tasks.clear();
     for (const auto& [node, tasks] : at.node().catalog().tasks())
-      for (const auto& [id, task] : tasks) {
-        Term& term = known.terms[task.record->slot];
-        term = std::max(term, task.record->term);
-      }
+      for (const auto& [id, task] : tasks) known.tasks.insert(id);
   }
 
  private:
@@ -55,16 +52,22 @@ class StartChecker final : public Checker {
   struct Known {
     uint64_t life = 0;
     uint64_t root = 0;
-    std::map<SlotKey, Term> terms;  ///< the highest
+    std::set<std::string> tasks;
   };
 
   void look(World& world, const SimHost& at, const TaskRecord& begun, const Known& known) {
-    const auto highest = known.terms.find(begun.slot);
-    if (highest != known.terms.end())
-      expect(world, "terms", highest->second < begun.term, [&] {
-        return at.name() + " begins " + begun.slot.text() + " under term " +
-               std::to_string(begun.term) + ", and knew of " + std::to_string(highest->second);
-      });
+    for (const auto& [node, tasks] : at.node().catalog().tasks()) {
+      for (const auto& [id, other] : tasks) {
+        if (id == begun.id || other.record->slot != begun.slot || !known.tasks.contains(id))
+          continue;
+        expect(world, "terms", other.record->term < begun.term, [&] {
+          return at.name() + " begins " + begun.slot.text() + " under term " +
+                 std::to_string(begun.term) + ", and knows of " +
+                 std::to_string(other.record->term) + " on " + at.node().catalog().name_of(node) +
+                 ", " + std::string(to_string(other.record->state));
+        });
+      }
+    }
     if (!begun.moving || world.settled_since() == kNever ||
         world.now() - world.settled_since() <= kSettle)
       return;
