@@ -123,7 +123,13 @@ void LeaseWorld::answered(const Letter& letter) {
   LeaseHost& host = hosts_[at];
   if (letter.say == Say::kRefuse) {
     host.counter = std::max(host.counter, letter.counter);
-    if (has(LeaseDefect::kAnyReplyIsContact) && host.copy == Copy::kRunning) {
+    // The holder does not wait for the next renewal to come with a higher one.
+    const bool refused = host.round && letter.ballot == host.round->ballot;
+    if (refused && letter.counter > letter.ballot.counter && host.copy == Container::kRunning) {
+      host.round.reset();
+      host.next_try = clock(at);
+    }
+    if (has(LeaseDefect::kAnyReplyIsContact) && host.copy == Container::kRunning) {
       host.contact = clock(at);
       host.deadline = clock(at) + kHold + kGrace + kKill;
     }
@@ -157,9 +163,9 @@ void LeaseWorld::answered(const Letter& letter) {
 void LeaseWorld::won(int at, const Round& round) {
   LeaseHost& host = hosts_[at];
   const Local from = has(LeaseDefect::kTimedFromReply) ? clock(at) : round.proposed;
-  if (clock(at) >= from + kHold || host.copy == Copy::kStopping) return;
-  if (host.copy == Copy::kNone) {
-    host.copy = Copy::kRunning;
+  if (clock(at) >= from + kHold || host.copy == Container::kStopping) return;
+  if (host.copy == Container::kNone) {
+    host.copy = Container::kRunning;
     ++out_.terms;
   } else {
     ++out_.renewals;
@@ -171,8 +177,9 @@ void LeaseWorld::won(int at, const Round& round) {
 void LeaseWorld::tend(int at) {
   LeaseHost& host = hosts_[at];
   const Local now = clock(at);
-  if (host.copy == Copy::kRunning && (now >= host.contact + kHold || now < host.yields_until)) {
-    host.copy = Copy::kStopping;
+  if (host.copy == Container::kRunning &&
+      (now >= host.contact + kHold || now < host.yields_until)) {
+    host.copy = Container::kStopping;
     const bool hangs = rng_.chance(1, 3);
     host.ends = hangs ? now + kGrace + kKill : now + static_cast<Local>(rng_.below(kGrace));
     host.round.reset();
@@ -181,23 +188,23 @@ void LeaseWorld::tend(int at) {
     host.round.reset();
   if (host.round && now >= host.round->sent + kResend) send_round(at);
   const bool under_way = host.round && now < host.round->asked + kHold - kRenew;
-  if (now < host.next_try || (host.copy == Copy::kRunning && under_way)) return;
-  if (now < host.yields_until || host.copy == Copy::kStopping) return;
-  host.next_try =
-      now + (host.copy == Copy::kRunning ? kRenew
-                                         : kSecond + static_cast<Local>(rng_.below(3 * kSecond)));
+  if (now < host.next_try || (host.copy == Container::kRunning && under_way)) return;
+  if (now < host.yields_until || host.copy == Container::kStopping) return;
+  host.next_try = now + (host.copy == Container::kRunning
+                             ? kRenew
+                             : kSecond + static_cast<Local>(rng_.below(3 * kSecond)));
   ask(at);
 }
 
 void LeaseWorld::guard(int at) {
   LeaseHost& host = hosts_[at];
-  if (host.copy == Copy::kNone) return;
-  const bool ended = host.copy == Copy::kStopping && clock(at) >= host.ends;
+  if (host.copy == Container::kNone) return;
+  const bool ended = host.copy == Container::kStopping && clock(at) >= host.ends;
   const Local stall = static_cast<Local>(rng_.below(kStall));
   const bool overdue = clock(at) >= host.deadline + stall && !has(LeaseDefect::kNoGuard);
   if (!ended && !overdue) return;
   if (overdue) ++out_.kills;
-  host.copy = Copy::kNone;
+  host.copy = Container::kNone;
 }
 
 // --- The voters' list --------------------------------------------------------------------------

@@ -94,7 +94,7 @@ void LeaseWorld::lose_agent(int at, bool machine) {
   host.round.reset();
   if (machine) {
     host.machine = false;
-    host.copy = Copy::kNone;
+    host.copy = Container::kNone;
   }
   const bool soon = rng_.chance(1, 2);
   host.back_at = now_ + static_cast<Millis>(500 + rng_.below(soon ? 2'000 : 30'000));
@@ -115,7 +115,7 @@ void LeaseWorld::come_back(int at) {
   host.voter.list = list;
   host.voter.list_since = clock(at);
   host.voter.silent_until = has(LeaseDefect::kGrantsAfterRestart) ? 0 : clock(at) + kL;
-  if (host.copy != Copy::kNone) host.contact = host.deadline - 18'000'000;
+  if (host.copy != Container::kNone) host.contact = host.deadline - 18'000'000;
   ++out_.restarts;
 }
 
@@ -180,13 +180,14 @@ void LeaseWorld::check() {
   size_t copies = 0;
   bool kept = false;
   for (size_t i = 0; i < hosts_.size(); ++i) {
-    if (hosts_[i].copy == Copy::kNone) continue;
+    if (hosts_[i].copy == Container::kNone) continue;
     ++copies;
     who += " " + std::to_string(i);
     const LeaseHost& host = hosts_[i];
     // What it won before the faults ended, it may yet lose: who granted it may be gone.
     const bool anew = regained_ != 0 || host.contact >= host.rate * calm_at_;
-    kept = kept || (kept_.contains(static_cast<int>(i)) && host.copy == Copy::kRunning && anew);
+    kept =
+        kept || (kept_.contains(static_cast<int>(i)) && host.copy == Container::kRunning && anew);
   }
   if (copies > 1) wrong("it runs on hosts" + who);
   if (calm_at_ == 0) return;

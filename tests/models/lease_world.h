@@ -66,7 +66,7 @@ struct Round {
   size_t replies = 0;  ///< of this phase, repeated ones too
 };
 
-enum class Copy : uint8_t { kNone, kRunning, kStopping };
+enum class Container : uint8_t { kNone, kRunning, kStopping };
 
 struct LeaseHost {
   int64_t rate = 1000;  ///< its microseconds in a true millisecond
@@ -79,7 +79,7 @@ struct LeaseHost {
   uint64_t counter = 0;
   Local next_try = 0;
   Local yields_until = 0;  ///< drained: it does not ask
-  Copy copy = Copy::kNone;
+  Container copy = Container::kNone;
   Local contact = 0;          ///< what the lease is timed from
   Local ends = 0;             ///< of a container that was told to stop
   Local deadline = 0;         ///< the guard's
