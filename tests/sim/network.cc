@@ -50,7 +50,7 @@ void Network::send(size_t from, const Endpoint& to, const Bytes& bytes) {
   if (tap) tap(from, to, bytes);
   const int host = host_of(to);
   if (host < 0) return;
-  const auto target = static_cast<size_t>(host);
+  const size_t target = resident(host);
   const LinkQuality& link = of(from, target);
   const int copies = rng_.chance(link.duplicate_percent, 100) ? 2 : 1;
   for (int copy = 0; copy < copies; ++copy) {
@@ -65,7 +65,16 @@ void Network::deliver(size_t from, size_t to, Bytes bytes) {
   if (const Duration wait = stalled_for(to); wait > Duration{})
     queue_->after(wait, [this, from, to, bytes = std::move(bytes)] { deliver(from, to, bytes); });
   else
-    user_->datagram(to, address(from), std::move(bytes));
+    user_->datagram(to, sender(from), std::move(bytes));
+}
+
+size_t Network::resident(int host) {
+  const auto owner = static_cast<size_t>(host);
+  return shared_ && shared_->first == owner && rng_.chance(1, 2) ? shared_->second : owner;
+}
+
+Endpoint Network::sender(size_t host) const {
+  return address(shared_ && shared_->second == host ? shared_->first : host);
 }
 
 Duration Network::stalled_for(size_t host) const {
@@ -82,7 +91,7 @@ void Network::open(size_t from, uint64_t stream, const Endpoint& to) {
   made.ends[0].stream = stream;
   made.ends[0].open = true;
   const int host = host_of(to);
-  made.ends[1].host = static_cast<size_t>(std::max(host, 0));
+  made.ends[1].host = resident(std::max(host, 0));
   streams_[id] = made;
   by_end_[{from, stream}] = {id, 0};
   connect(id, queue_->now() + kConnectTime, kResendConnect);

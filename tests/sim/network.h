@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -82,6 +83,9 @@ class Network {
   /// anomaly.
   void stall(size_t host, Instant until) { stalls_[host] = until; }
   void heal_all();
+  /// Both have `owner`'s address until `unshare`: what is sent there reaches one or the other.
+  void share_address(size_t owner, size_t other) { shared_ = {owner, other}; }
+  void unshare() { shared_.reset(); }
   /// Datagrams from one to the other are dropped, streams pass: a firewall.
   void block_datagrams(size_t from, size_t to) { no_datagrams_.insert({from, to}); }
   [[nodiscard]] bool is_cut(size_t from, size_t to) const { return cuts_.contains({from, to}); }
@@ -115,6 +119,9 @@ class Network {
   [[nodiscard]] bool passes(size_t from, size_t to);
   /// How long what the host sends or takes in has to wait.
   [[nodiscard]] Duration stalled_for(size_t host) const;
+  /// Who is there now.
+  [[nodiscard]] size_t resident(int host);
+  [[nodiscard]] Endpoint sender(size_t host) const;
   void deliver(size_t from, size_t to, Bytes bytes);
   void connect(uint64_t id, Instant give_up, Duration pause);
   void carry(uint64_t id, int to_end, Bytes bytes, bool end);
@@ -131,6 +138,7 @@ class Network {
   std::set<std::pair<size_t, size_t>> cuts_;
   std::map<size_t, Instant> stalls_;
   std::set<std::pair<size_t, size_t>> no_datagrams_;
+  std::optional<std::pair<size_t, size_t>> shared_;
   std::map<uint64_t, Stream> streams_;
   std::map<Key, std::pair<uint64_t, int>> by_end_;
   uint64_t next_ = 1;

@@ -57,9 +57,9 @@ void SimHost::start_agent(const ClusterKey& key) {
   datagrams_held_ = 0;
   armed_ = kNever;
   frozen_since_.reset();
-  NodeSetup setup{"sim",  identity_,   KeyRing(key), name_, Network::address(index_),
-                  labels, 0,           true,         {},    swim,
-                  epoch_, rng_.next(), disk_.load()};
+  const Endpoint own = address.value_or(Network::address(index_));
+  NodeSetup setup{"sim", identity_, KeyRing(key), name_,  own,         labels,      0,
+                  true,  {},        swim,         epoch_, rng_.next(), disk_.load()};
   for (const Endpoint& seed : seeds)
     if (seed != setup.address) setup.seeds.push_back(seed);
   setup.verified = verified;

@@ -81,6 +81,8 @@ class SimHost {
 
   /// By the agent's configuration.
   std::vector<Endpoint> seeds;
+  /// What it says its address is; none: the one it has.
+  std::optional<Endpoint> address;
   SwimConfig swim = SwimConfig::lan();
   std::map<std::string, std::string> labels;
   /// Shared between all hosts of a world, for speed alone: NodeSetup.
