@@ -92,8 +92,11 @@ void random_object(msgpack::packer<msgpack::sbuffer>& to, Rng& rng, int depth) {
 bool msgpack_takes(ByteView bytes) {
   try {
     size_t end = 0;
+    // More than there are bytes is never whole; without a limit msgpack asks for the memory first.
+    const size_t most = bytes.size();
     const auto handle =
-        msgpack::unpack(reinterpret_cast<const char*>(bytes.data()), bytes.size(), end);
+        msgpack::unpack(reinterpret_cast<const char*>(bytes.data()), bytes.size(), end, nullptr,
+                        nullptr, msgpack::unpack_limit(most, most, most, most, most));
     return end == bytes.size();
   } catch (const msgpack::unpack_error&) {
     return false;
