@@ -41,10 +41,17 @@ void Catalog::observed_changed(const ObservedStore& observed, const NodeId& node
       infos_[node] = std::move(*info);
   } else if (rest.starts_with(kTask)) {
     const std::string id(rest.substr(kTask.size()));
-    tasks_[node].erase(id);
+    Tasks& tasks = tasks_[node];
+    if (const auto before = tasks.find(id); before != tasks.end()) {
+      by_slot_->erase(*before->second.record);
+      tasks.erase(before);
+    }
     if (record == nullptr) return;
-    if (auto task = decode_task(record->body); task && task->node == node && task->id == id)
-      tasks_[node][id] = {std::make_shared<const TaskRecord>(std::move(*task)), record->epoch};
+    if (auto task = decode_task(record->body); task && task->node == node && task->id == id) {
+      const Task kept{std::make_shared<const TaskRecord>(std::move(*task)), record->epoch};
+      tasks[id] = kept;
+      by_slot_->set(kept.record, kept.epoch);
+    }
   } else if (rest.starts_with("refused/")) {
     Refusals& all = refusals_[node];
     std::erase_if(all, [&](const auto& item) { return refused_key(node, item.first) == key; });
@@ -62,6 +69,7 @@ void Catalog::hide(const NodeId& node) {
   hidden_.insert(node);
   roster_.erase(node);
   infos_.erase(node);
+  for (const auto& [id, task] : tasks_[node]) by_slot_->erase(*task.record);
   tasks_.erase(node);
   refusals_.erase(node);
 }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/task_index.h"
 #include "gossip/message.h"
 #include "state/doc_store.h"
 #include "state/observed_store.h"
@@ -22,10 +23,7 @@ namespace kith {
 /// kith may have written it, and it stays in the store as it is.
 class Catalog {
  public:
-  struct Task {
-    std::shared_ptr<const TaskRecord> record;
-    Epoch epoch = 0;
-  };
+  using Task = TaskIndex::Entry;
   using Tasks = std::map<std::string, Task>;  ///< by task id
   using Refusals = std::map<SlotKey, RefusedRecord>;
 
@@ -40,6 +38,8 @@ class Catalog {
   [[nodiscard]] const std::map<NodeId, RosterDoc>& roster() const { return roster_; }
   [[nodiscard]] const std::map<NodeId, NodeInfo>& infos() const { return infos_; }
   [[nodiscard]] const std::map<NodeId, Tasks>& tasks() const { return tasks_; }
+  /// The same tasks by slot; goes on changing with the catalog.
+  [[nodiscard]] std::shared_ptr<const TaskIndex> tasks_by_slot() const { return by_slot_; }
   [[nodiscard]] const std::map<NodeId, Refusals>& refusals() const { return refusals_; }
 
   /// The task record under a key of the observed store; null if it is none, or not there.
@@ -54,6 +54,7 @@ class Catalog {
   std::map<NodeId, RosterDoc> roster_;
   std::map<NodeId, NodeInfo> infos_;
   std::map<NodeId, Tasks> tasks_;
+  std::shared_ptr<TaskIndex> by_slot_ = std::make_shared<TaskIndex>();
   std::map<NodeId, Refusals> refusals_;
   std::set<NodeId> hidden_;
 };

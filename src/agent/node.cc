@@ -199,7 +199,7 @@ void Node::look(Now now) {
   look_not_before_ = now.mono + std::max<Duration>(kLookPause, kLookPauseAMember * members);
   work_.update(catalog_, hash_combine(docs_.root(), observed_.root()), swim_.members(), self(),
                now.mono >= calm_at_);
-  Situation situation = work_.situation(catalog_, setup_.epoch);
+  Situation situation = work_.situation(catalog_, setup_.epoch, reconciler_.concerns());
   situation.synced = synced_ && booted_;
   ReconcileEffects effects;
   reconciler_.update(std::move(situation), now, effects);

@@ -16,6 +16,12 @@ std::shared_ptr<const Placement> PlacementMemory::work_out(PlacementView view, b
   made->ring = ring(made->view);
   made->assignment = assign(made->view, *made->ring);
   if (calm) made->moves = rebalance(made->view, made->assignment);
+  for (const auto& [name, targets] : made->assignment.services) {
+    for (const SlotTarget& slot : targets.slots) {
+      if (!slot.target.none()) made->by_target[slot.target].push_back(&slot);
+      if (!slot.seated && !slot.move) made->unseated.push_back(&slot);
+    }
+  }
   return made;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -14,10 +15,16 @@ namespace kith {
 
 /// What was worked out from one state of the records and one view of who is alive.
 struct Placement {
+  Placement() = default;
+  Placement(const Placement&) = delete;  // the indices point into it
+  Placement& operator=(const Placement&) = delete;
+
   PlacementView view;
   std::shared_ptr<const Ring> ring;  ///< null while no service needs it: it is dear
   Assignment assignment;
   std::vector<Move> moves;
+  std::map<NodeId, std::vector<const SlotTarget*>> by_target;
+  std::vector<const SlotTarget*> unseated;  ///< no copy is present anywhere
 };
 
 /// Placements by a hash of all that they follow from, and rings by their nodes and weights, as long

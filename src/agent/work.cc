@@ -51,8 +51,8 @@ NodeView node_view(const RosterDoc& doc, const NodeInfo* info, Liveness liveness
 }
 
 bool Work::hidden(const NodeId& node) const {
-  const auto at = liveness_.find(node);
-  return at == liveness_.end() || at->second == Liveness::kDead || at->second == Liveness::kLeft;
+  const auto at = liveness_->find(node);
+  return at == liveness_->end() || at->second == Liveness::kDead || at->second == Liveness::kLeft;
 }
 
 Work::Work(std::shared_ptr<PlacementMemory> memory)
@@ -61,20 +61,24 @@ Work::Work(std::shared_ptr<PlacementMemory> memory)
 uint64_t Work::settle_liveness(const Catalog& catalog, const std::map<NodeId, Member>& members) {
   Bytes all;
   all.reserve(catalog.roster().size());
+  bool same = liveness_->size() == catalog.roster().size();
   auto member = members.begin();
-  auto kept = liveness_.begin();
+  auto kept = liveness_->begin();
   for (const auto& [id, doc] : catalog.roster()) {  // all three are in the order of ids
     while (member != members.end() && member->first < id) ++member;
     const bool known = member != members.end() && member->first == id;
     const Liveness liveness = liveness_of(known ? &member->second : nullptr, self_);
-    while (kept != liveness_.end() && kept->first < id) kept = liveness_.erase(kept);
-    if (kept == liveness_.end() || kept->first != id)
-      kept = liveness_.emplace_hint(kept, id, liveness);
-    kept->second = liveness;
-    ++kept;
     all.push_back(static_cast<uint8_t>(liveness));
+    same = same && kept->first == id && kept->second == liveness;
+    if (same) ++kept;
   }
-  liveness_.erase(kept, liveness_.end());
+  if (!same) {
+    auto fresh = std::make_shared<Living>();
+    auto said = all.begin();
+    for (const auto& [id, doc] : catalog.roster())
+      fresh->emplace_hint(fresh->end(), id, static_cast<Liveness>(*said++));
+    liveness_ = std::move(fresh);
+  }
   return stable_hash(all);
 }
 
@@ -82,7 +86,7 @@ PlacementView Work::make_view(const Catalog& catalog) const {
   PlacementView view;
   view.nodes.reserve(catalog.roster().size());
   auto info = catalog.infos().begin();
-  auto liveness = liveness_.begin();  // of the same nodes as the roster
+  auto liveness = liveness_->begin();  // of the same nodes as the roster
   for (const auto& [id, doc] : catalog.roster()) {
     while (info != catalog.infos().end() && info->first < id) ++info;
     const bool known = info != catalog.infos().end() && info->first == id;
@@ -127,45 +131,51 @@ const Ring& Work::ring() const {
   return *unused_ring_;
 }
 
-Situation Work::situation(const Catalog& catalog, Epoch epoch) const {
+SlotFacts Work::facts_of(const SlotTarget& slot, const ServiceSpec& spec) const {
+  SlotFacts facts;
+  facts.target = slot.target;
+  // Who comes next matters only while no copy is present: the search is dear.
+  if (slot.target == self_)
+    facts.place = 0;
+  else if (!slot.seated && !slot.move)
+    facts.place = place(view(), ring(), assignment(), slot.slot, self_);
+  facts.pinned = spec.failover == Failover::kPinned || spec.failover == Failover::kManual;
+  facts.all_refused = slot.all_refused;
+  if (slot.move) facts.move_to = slot.target;
+  return facts;
+}
+
+Situation Work::situation(const Catalog& catalog, Epoch epoch,
+                          const std::vector<SlotKey>& concerns) const {
   Situation out;
   out.services = catalog.services();
   out.nodes = liveness_;
-  for (const auto& [node, tasks] : catalog.tasks()) {
-    for (const auto& [id, task] : tasks) {
-      const bool mine = node == self_;
-      if (!mine || task.epoch < epoch) out.tasks.push_back({task.record, mine || hidden(node)});
-    }
-  }
-  for (const auto& [name, targets] : assignment().services) {
-    const auto doc = catalog.services().find(name);
-    if (doc == catalog.services().end()) continue;
-    const Failover failover = doc->second->spec.failover;
-    for (const SlotTarget& slot : targets.slots) {
-      if (!slot.slot.node.none() && slot.slot.node != self_) continue;
-      SlotFacts facts;
-      facts.target = slot.target;
-      // Who comes next matters only while no copy is present: the search is dear.
-      if (slot.target == self_)
-        facts.place = 0;
-      else if (!slot.seated && !slot.move)
-        facts.place = place(view(), ring(), assignment(), slot.slot, self_);
-      facts.pinned = failover == Failover::kPinned || failover == Failover::kManual;
-      facts.all_refused = slot.all_refused;
-      if (slot.move) facts.move_to = slot.target;
-      out.slots[slot.slot] = facts;
-    }
-  }
-  for (const Move& move : placement_->moves)
+  out.tasks = catalog.tasks_by_slot();
+  out.epoch = epoch;
+  const auto speak_of = [&](const SlotTarget* slot) {
+    if (slot == nullptr || (!slot->slot.node.none() && slot->slot.node != self_)) return;
+    const auto doc = catalog.services().find(slot->slot.service);
+    if (doc == catalog.services().end()) return;
+    const auto [at, fresh] = out.slots.try_emplace(slot->slot);
+    if (fresh) at->second = facts_of(*slot, doc->second->spec);
+  };
+  if (const auto mine = placement_->by_target.find(self_); mine != placement_->by_target.end())
+    for (const SlotTarget* slot : mine->second) speak_of(slot);
+  for (const SlotTarget* slot : placement_->unseated) speak_of(slot);
+  for (const SlotKey& slot : concerns) speak_of(assignment().find(slot));
+  for (const Move& move : placement_->moves) {
+    speak_of(assignment().find(move.slot));
     if (const auto at = out.slots.find(move.slot); at != out.slots.end())
       at->second.move_to = move.to;
-  // A global slot of this node that is not asked for any more: drained, or it does not fit. A node
-  // that is not enrolled, or not any more, enrols first and is judged then.
-  if (!liveness_.contains(self_)) return out;
+  }
+  // A node that is not enrolled, or not any more, enrols first and is judged then.
+  const bool enrolled = liveness_->contains(self_);
   for (const auto& [name, doc] : out.services) {
     if (doc->spec.mode != ServiceMode::kGlobal) continue;
     const SlotKey slot{name, 0, self_};
-    if (!out.slots.contains(slot)) out.slots[slot].evicted = true;
+    speak_of(assignment().find(slot));
+    // Not asked for any more: this node is drained, or does not fit.
+    if (enrolled && !out.slots.contains(slot)) out.slots[slot].evicted = true;
   }
   return out;
 }

@@ -34,7 +34,9 @@ class Work {
   /// Names the present answers: equal ones are the same.
   [[nodiscard]] uint64_t key() const { return key_; }
   /// All but `synced`. `epoch`: of this start of the agent; own records before it are hidden.
-  [[nodiscard]] Situation situation(const Catalog& catalog, Epoch epoch) const;
+  /// `concerns`: slots to speak of although others run them.
+  [[nodiscard]] Situation situation(const Catalog& catalog, Epoch epoch,
+                                    const std::vector<SlotKey>& concerns) const;
   /// Moves that wait for calm, or are under way.
   [[nodiscard]] bool unbalanced() const { return !placement_->moves.empty(); }
 
@@ -45,13 +47,15 @@ class Work {
   /// A hash of them all, in the roster's order.
   uint64_t settle_liveness(const Catalog& catalog, const std::map<NodeId, Member>& members);
   [[nodiscard]] PlacementView make_view(const Catalog& catalog) const;
+  [[nodiscard]] SlotFacts facts_of(const SlotTarget& slot, const ServiceSpec& spec) const;
 
   std::shared_ptr<PlacementMemory> memory_;
   NodeId self_;
   uint64_t key_ = 0;
   std::shared_ptr<const Placement> placement_;
   mutable std::shared_ptr<const Ring> unused_ring_;  ///< asked for although no service needs one
-  std::map<NodeId, Liveness> liveness_;
+  using Living = std::map<NodeId, Liveness>;
+  std::shared_ptr<const Living> liveness_ = std::make_shared<const Living>();
 };
 
 }  // namespace kith

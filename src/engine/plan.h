@@ -28,16 +28,11 @@ struct SlotFacts {
   bool evicted = false;      ///< global slots: this node is drained or does not fit any more
 };
 
-/// A task record of another node, or of an earlier life of this one (hidden then).
-struct PeerTask {
-  std::shared_ptr<const TaskRecord> record;
-  bool hidden = false;  ///< its node is dead, has left, or has not listed its inventory yet
-};
-
-/// A peer's record with what my view says of its node.
+/// A task record of another node, or of an earlier start of this one, with what my view says of its
+/// node.
 struct PeerCopy {
   const TaskRecord* record = nullptr;
-  bool hidden = false;
+  bool hidden = false;  ///< its node is dead or has left, or it is my own
   bool suspect = false;
 };
 

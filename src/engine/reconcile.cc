@@ -13,11 +13,6 @@ bool ending(const Task& task) {
   return task.phase == TaskPhase::kLeading || task.phase == TaskPhase::kStopping;
 }
 
-bool gone_for_me(const std::map<NodeId, Liveness>& nodes, const NodeId& node) {
-  const auto at = nodes.find(node);
-  return at == nodes.end() || at->second == Liveness::kDead || at->second == Liveness::kLeft;
-}
-
 std::string_view why_of(const Action& action) {
   if (action.kind == ActionKind::kYield) return "a newer copy runs elsewhere";
   if (action.kind == ActionKind::kDrop) return "a healthy copy runs elsewhere";
@@ -34,17 +29,6 @@ void Reconciler::update(Situation situation, Now now, ReconcileEffects& out) {
   touch();
   situation_ = std::move(situation);
   if (situation_.synced) stalled_ = false;
-  peers_.clear();
-  peer_records_.clear();
-  for (const PeerTask& peer : situation_.tasks) {
-    const TaskRecord& task = *peer.record;
-    const auto node = situation_.nodes.find(task.node);
-    const bool suspect = node != situation_.nodes.end() && node->second == Liveness::kSuspect;
-    const bool hidden =
-        peer.hidden || task.node == self_ || gone_for_me(situation_.nodes, task.node);
-    peers_[task.slot].push_back({.record = &task, .hidden = hidden, .suspect = suspect});
-    peer_records_[task.slot.service].push_back(&task);
-  }
   look_at_all(now, out);
 }
 
@@ -61,15 +45,13 @@ void Reconciler::advance(Now now, ReconcileEffects& out) {
   }
   seen_ = std::max(seen_, now.mono);
   next_.reset();
+  ++changes_;
   const auto said = [&] {
     return out.publish.size() + out.retract.size() + out.refuse.size() + out.unrefuse.size() +
            out.commands.size();
   };
   const size_t before = said();
-  std::vector<SlotKey> keys;
-  keys.reserve(slots_.size());
-  for (const auto& [slot, local] : slots_) keys.push_back(slot);
-  for (const SlotKey& slot : keys) look(slot, now, out);
+  for (const SlotKey& slot : concerns()) look(slot, now, out);
   touched_ = said() != before;  // what was done for one slot may open the way for another
 }
 
@@ -78,6 +60,7 @@ bool Reconciler::acts(Instant now) const {
 }
 
 void Reconciler::touch() {
+  ++changes_;
   touched_ = true;
   next_.reset();
 }
@@ -125,6 +108,13 @@ std::vector<TaskRecord> Reconciler::tasks() const {
   return all;
 }
 
+std::vector<SlotKey> Reconciler::concerns() const {
+  std::vector<SlotKey> keys;
+  keys.reserve(slots_.size());
+  for (const auto& [slot, local] : slots_) keys.push_back(slot);
+  return keys;
+}
+
 std::vector<TaskRecord> Reconciler::history() const {
   std::vector<TaskRecord> all;
   for (const auto& [slot, local] : slots_)
@@ -142,11 +132,23 @@ SlotFacts Reconciler::facts_of(const SlotKey& slot) const {
   return at == situation_.slots.end() ? SlotFacts{} : at->second;
 }
 
+bool Reconciler::counts(const TaskIndex::Entry& entry) const {
+  return entry.record->node != self_ || entry.epoch < situation_.epoch;
+}
+
+PeerCopy Reconciler::peer_of(const TaskIndex::Entry& entry) const {
+  const NodeId& node = entry.record->node;
+  const auto at = situation_.nodes->find(node);
+  const Liveness liveness = at == situation_.nodes->end() ? Liveness::kDead : at->second;
+  const bool gone = liveness == Liveness::kDead || liveness == Liveness::kLeft;
+  return {.record = entry.record.get(),
+          .hidden = gone || node == self_,
+          .suspect = liveness == Liveness::kSuspect};
+}
+
 void Reconciler::look_at_all(Now now, ReconcileEffects& out) {
   seen_ = std::max(seen_, now.mono);
-  std::vector<SlotKey> keys;
-  keys.reserve(slots_.size());
-  for (const auto& [slot, local] : slots_) keys.push_back(slot);
+  std::vector<SlotKey> keys = concerns();
   for (const auto& [slot, facts] : situation_.slots)
     if (!slots_.contains(slot)) keys.push_back(slot);
   std::sort(keys.begin(), keys.end());
@@ -185,7 +187,8 @@ SlotView Reconciler::view_of(const SlotKey& slot, LocalSlot& local, Instant now)
   view.paused = (paused() || !announced_) && !defective(Defect::kNoBootPause);
   view.synced = situation_.synced && !stalled_;
   view.leaving = leaving_;
-  if (const auto peers = peers_.find(slot); peers != peers_.end()) view.peers = peers->second;
+  for (const TaskIndex::Entry& entry : situation_.tasks->of(slot))
+    if (counts(entry)) view.peers.push_back(peer_of(entry));
 
   bool any = false;
   bool outdated = false;
@@ -233,8 +236,9 @@ bool Reconciler::is_open(const ServiceDoc& service, const SlotKey& slot, LocalSl
   }
   if (!local.open_since) {
     std::vector<const TaskRecord*> records;
-    if (const auto peers = peer_records_.find(slot.service); peers != peer_records_.end())
-      records = peers->second;
+    situation_.tasks->each_of(slot.service, [&](const TaskIndex::Entry& entry) {
+      if (counts(entry)) records.push_back(entry.record.get());
+    });
     // Keys sort by service first, so those of one service are neighbours.
     for (auto at = slots_.lower_bound({slot.service, 0, {}});
          at != slots_.end() && at->first.service == slot.service; ++at) {

@@ -13,18 +13,23 @@
 #include "engine/host.h"
 #include "engine/plan.h"
 #include "engine/task.h"
+#include "engine/task_index.h"
 #include "state/records.h"
 
 namespace kith {
 
-/// What the node knows, taken whole each time something in it changed.
+/// What the node knows, handed in each time something in it changed.
 struct Situation {
   std::map<std::string, std::shared_ptr<const ServiceDoc>> services;  ///< by name; absent: removed
-  /// Of the other nodes, ended ones included. Those of this node's earlier lives may be among them,
-  /// hidden: their terms count.
-  std::vector<PeerTask> tasks;
-  std::map<NodeId, Liveness> nodes;    ///< the roster; a node that is not in it counts as dead
-  std::map<SlotKey, SlotFacts> slots;  ///< of every slot of every service; global: mine only
+  /// Read at each call as it is then. Of this node's own only those of earlier starts count, hidden:
+  /// for their terms.
+  std::shared_ptr<const TaskIndex> tasks = std::make_shared<TaskIndex>();
+  uint64_t epoch = 0;  ///< of this start
+  /// The roster; a node that is not in it counts as dead.
+  std::shared_ptr<const std::map<NodeId, Liveness>> nodes =
+      std::make_shared<std::map<NodeId, Liveness>>();
+  /// Of the slots that this node is to run, or may have to, and of those in `concerns`.
+  std::map<SlotKey, SlotFacts> slots;
   /// Synced with one peer since boot (and since the last stall), or 3 s without any peer.
   bool synced = false;
 };
@@ -93,6 +98,10 @@ class Reconciler {
     for (const auto& [slot, local] : slots_)
       for (const Task& task : local.tasks) visit(task.record);
   }
+  /// The slots that it has something of: a Situation is to say what placement says of each.
+  [[nodiscard]] std::vector<SlotKey> concerns() const;
+  /// Grows whenever what it answers may have changed.
+  [[nodiscard]] uint64_t changes() const { return changes_; }
   /// Ended ones that are still published.
   [[nodiscard]] std::vector<TaskRecord> history() const;
 
@@ -115,6 +124,8 @@ class Reconciler {
   [[nodiscard]] const ServiceDoc* service_of(const SlotKey& slot) const;
   void touch();
   [[nodiscard]] SlotFacts facts_of(const SlotKey& slot) const;
+  [[nodiscard]] bool counts(const TaskIndex::Entry& entry) const;
+  [[nodiscard]] PeerCopy peer_of(const TaskIndex::Entry& entry) const;
 
   // Planning, one slot.
   void look(const SlotKey& slot, Now now, ReconcileEffects& out);
@@ -179,8 +190,6 @@ class Reconciler {
   ReconcileConfig config_;
   Rng rng_;
   Situation situation_;
-  std::map<SlotKey, std::vector<PeerCopy>> peers_;                      ///< into situation_.tasks
-  std::map<std::string, std::vector<const TaskRecord*>> peer_records_;  ///< by service name
   Slots slots_;
   std::map<std::string, SlotKey> index_;  ///< task id, until it has ended
   bool engine_up_ = false;
@@ -189,6 +198,7 @@ class Reconciler {
   Instant seen_ = Instant::min();  ///< the latest moment acted upon
   bool stalled_ = false;
   bool leaving_ = false;
+  uint64_t changes_ = 0;
   bool touched_ = true;  ///< something came since `advance` last found nothing to do
   mutable std::optional<Instant> next_;  ///< next_deadline, until something is touched
 };

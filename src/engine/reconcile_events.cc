@@ -41,8 +41,8 @@ void Reconciler::say(const TaskRecord& task, std::string_view action, std::strin
 
 Task& Reconciler::create(const SlotKey& slot, LocalSlot& local, const TaskRecord* before, Now now) {
   Term highest = 0;
-  if (const auto peers = peers_.find(slot); peers != peers_.end())
-    for (const PeerCopy& peer : peers->second) highest = std::max(highest, peer.record->term);
+  for (const TaskIndex::Entry& entry : situation_.tasks->of(slot))
+    if (counts(entry)) highest = std::max(highest, entry.record->term);
   for (const Task& task : local.tasks) highest = std::max(highest, task.record.term);
   for (const TaskRecord& task : local.history) highest = std::max(highest, task.term);
   if (before != nullptr) highest = std::max(highest, before->term);

@@ -34,8 +34,14 @@ struct Bench {
     view.synced = synced;
     if (!removed) view.services["web"] = std::make_shared<const ServiceDoc>(doc);
     view.slots[slot] = facts;
-    view.tasks = peers;
-    for (const PeerTask& peer : peers) view.nodes[peer.record->node] = Liveness::kAlive;
+    auto tasks = std::make_shared<TaskIndex>();
+    auto nodes = std::make_shared<std::map<NodeId, Liveness>>();
+    for (const auto& peer : peers) {
+      tasks->set(peer, 1);
+      (*nodes)[peer->node] = Liveness::kAlive;
+    }
+    view.tasks = tasks;
+    view.nodes = nodes;
     reconciler.update(std::move(view), clock(), effects);
   }
   void pass(Duration time) {
@@ -90,7 +96,7 @@ struct Bench {
   ServiceDoc doc;
   SlotKey slot{"web", 1, {}};
   SlotFacts facts;
-  std::vector<PeerTask> peers;
+  std::vector<std::shared_ptr<const TaskRecord>> peers;
   bool synced = true;
   bool removed = false;
   Reconciler reconciler;
@@ -384,7 +390,7 @@ TEST_CASE("reconciler: a rollback's own delay wakes it, though nothing else happ
   first.state = TaskState::kRunning;
   first.generation = 2;
   first.stable = true;
-  bench.peers.push_back({std::make_shared<const TaskRecord>(first), false});
+  bench.peers.push_back(std::make_shared<const TaskRecord>(first));
   bench.update();
   const Instant opened = bench.now;
   for (int wakeups = 0; wakeups < 10 && bench.reconciler.tasks().size() < 2; ++wakeups) {

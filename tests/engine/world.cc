@@ -308,11 +308,15 @@ Liveness World::belief(const Host& host, const NodeId& node) const {
 Situation World::situation(Host& host) const {
   Situation view;
   view.synced = host.synced;
+  auto nodes = std::make_shared<std::map<NodeId, Liveness>>();
   for (const Host& other : hosts)
-    if (other.id != host.id) view.nodes[other.id] = belief(host, other.id);
+    if (other.id != host.id) (*nodes)[other.id] = belief(host, other.id);
+  view.nodes = nodes;
+  auto tasks = std::make_shared<TaskIndex>();
+  view.epoch = 1;  // what is said of this host itself is of before it started
   for (const auto& [node, said] : host.said)
-    for (const auto& task : said->tasks)
-      view.tasks.push_back({.record = task, .hidden = node == host.id});
+    for (const auto& task : said->tasks) tasks->set(task, 0);
+  view.tasks = tasks;
   for (const auto& [name, doc] : host.docs)
     if (doc.service) view.services[name] = doc.service;
   for (const auto& [name, doc] : view.services) place(host, *doc, view);
@@ -322,7 +326,7 @@ Situation World::situation(Host& host) const {
 // Seated slots stay; others go along a hash order; one balancing move at a time.
 void World::place(const Host& host, const ServiceDoc& doc, Situation& view) const {
   const auto usable = [&](const NodeId& node) {
-    if (node != host.id && (view.nodes.at(node) == Liveness::kDead)) return false;
+    if (node != host.id && (view.nodes->at(node) == Liveness::kDead)) return false;
     const auto drain = host.drains.find(node);
     return drain == host.drains.end() || !drain->second.drained;
   };
@@ -346,9 +350,9 @@ void World::place(const Host& host, const ServiceDoc& doc, Situation& view) cons
   for (uint32_t i = 1; i <= doc.spec.replicas; ++i) {
     const SlotKey slot{doc.name, i, {}};
     std::vector<const TaskRecord*> copies;
-    for (const PeerTask& peer : view.tasks)
-      if (peer.record->slot == slot && !peer.hidden && peer.record->service_id == doc.id &&
-          present(*peer.record) && view.nodes.at(peer.record->node) != Liveness::kDead)
+    for (const TaskIndex::Entry& peer : view.tasks->of(slot))
+      if (peer.record->node != host.id && peer.record->service_id == doc.id &&
+          present(*peer.record) && view.nodes->at(peer.record->node) != Liveness::kDead)
         copies.push_back(peer.record.get());
     for (const auto& [id, record] : host.records)
       if (record.slot == slot && record.service_id == doc.id && present(record))
@@ -485,10 +489,10 @@ void World::look(Host& host) {
     host.dirty = false;
     Situation view = situation(host);
     host.highest.clear();
-    for (const PeerTask& peer : view.tasks) {
+    view.tasks->each([&](const TaskIndex::Entry& peer) {
       Term& highest = host.highest[peer.record->slot];
       highest = std::max(highest, peer.record->term);
-    }
+    });
     host.reconciler->update(std::move(view), clock(), effects);
     carry_out(host, effects);
     effects = {};
