@@ -33,40 +33,59 @@ class StartChecker final : public Checker {
     const SimHost& at = world.host(host);
     if (!at.agent_up() || at.is_clone()) return;
     Known& known = known_[host];
-    if (std::exchange(known.life, at.lives()) != at.lives()) known = {at.lives(), 0, {}};
-    for (const TaskRecord& task : world.tasks_of(host)) {
-      if (!seen_.insert(task.id).second) continue;
-      if (at.engine().containers().contains(task.id)) continue;  // adopted
-      look(world, at, task, known);
+    if (std::exchange(known.life, at.lives()) != at.lives()) known = {.life = at.lives()};
+    const uint64_t changes = world.tasks_changes(host);
+    if (std::exchange(known.changes, changes) != changes) {
+      for (const TaskRecord& task : world.tasks_of(host)) {
+        if (!seen_.insert(task.id).second) continue;
+        if (at.engine().containers().contains(task.id)) continue;  // adopted
+        look(world, at, task, known);
+      }
     }
-    const uint64_t root = at.node().observed().root();
-    if (std::exchange(known.root, root) == root) return;
-    known.tasks.clear();
-    for (const auto& [node, tasks] : at.node().catalog().tasks())
-      for (const auto& [id, task] : tasks) known.tasks.insert(id);
+    known.hear(at.node());
   }
 
  private:
   /// What a host knew when the step began: of what one wake-up brings, Docker's word may come first
   /// and be acted upon, and another's record a moment later.
   struct Known {
+    struct Tasks {
+      uint64_t digest = 0;
+      std::set<std::string> ids;
+    };
     uint64_t life = 0;
+    uint64_t changes = 0;
     uint64_t root = 0;
-    std::set<std::string> tasks;
+    std::map<NodeId, Tasks> tasks = {};  ///< by whose they are
+
+    void hear(const Node& node) {
+      if (std::exchange(root, node.observed().root()) == node.observed().root()) return;
+      for (const ObservedVector& vector : node.observed().vectors()) {
+        Tasks& of = tasks[vector.node];
+        if (std::exchange(of.digest, vector.digest) == vector.digest) continue;
+        of.ids.clear();
+        const auto said = node.catalog().tasks().find(vector.node);
+        if (said == node.catalog().tasks().end()) continue;
+        for (const auto& [id, task] : said->second) of.ids.insert(id);
+      }
+    }
+    [[nodiscard]] bool contains(const TaskRecord& task) const {
+      const auto of = tasks.find(task.node);
+      return of != tasks.end() && of->second.ids.contains(task.id);
+    }
   };
 
   void look(World& world, const SimHost& at, const TaskRecord& begun, const Known& known) {
-    for (const auto& [node, tasks] : at.node().catalog().tasks()) {
-      for (const auto& [id, other] : tasks) {
-        if (id == begun.id || other.record->slot != begun.slot || !known.tasks.contains(id))
-          continue;
-        expect(world, "terms", other.record->term < begun.term, [&] {
-          return at.name() + " begins " + begun.slot.text() + " under term " +
-                 std::to_string(begun.term) + ", and knows of " +
-                 std::to_string(other.record->term) + " on " + at.node().catalog().name_of(node) +
-                 ", " + std::string(to_string(other.record->state));
-        });
-      }
+    const Catalog& catalog = at.node().catalog();
+    const auto tasks = catalog.tasks_by_slot();
+    for (const TaskIndex::Entry& other : tasks->of(begun.slot)) {
+      if (other.record->id == begun.id || !known.contains(*other.record)) continue;
+      expect(world, "terms", other.record->term < begun.term, [&] {
+        return at.name() + " begins " + begun.slot.text() + " under term " +
+               std::to_string(begun.term) + ", and knows of " + std::to_string(other.record->term) +
+               " on " + catalog.name_of(other.record->node) + ", " +
+               std::string(to_string(other.record->state));
+      });
     }
     if (!begun.moving || world.settled_since() == kNever ||
         world.now() - world.settled_since() <= kSettle)

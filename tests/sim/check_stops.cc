@@ -26,6 +26,7 @@ class StopChecker final : public Checker {
     const SimHost& at = world.host(host);
     const std::array<uint64_t, 3> from{at.engine().changes(), at.identities(), at.up()};
     if (std::exchange(looked_at_[host], from) != from) note_running(world, host);
+    if (std::exchange(tasks_[host], world.tasks_changes(host)) == world.tasks_changes(host)) return;
     if (!at.up() || !at.agent_up()) return;
     for (const TaskRecord& task : world.tasks_of(host)) look(world, at, task);
   }
@@ -86,17 +87,15 @@ class StopChecker final : public Checker {
 
   /// A higher copy says that it stays, to the very question that was asked.
   static bool confirmed(const SimHost& at, const TaskRecord& task, uint64_t ask) {
-    for (const auto& [node, tasks] : at.node().catalog().tasks()) {
-      for (const auto& [id, other] : tasks) {
-        const auto& said = other.record->confirmations;
-        if (other.record->slot != task.slot || !outranks(*other.record, task)) continue;
-        if (std::any_of(said.begin(), said.end(), [&](const Confirmation& c) {
-              return c.asker == at.id() && c.nonce == ask;
-            }))
-          return true;
-      }
-    }
-    return false;
+    const auto tasks = at.node().catalog().tasks_by_slot();
+    const auto others = tasks->of(task.slot);
+    return std::any_of(others.begin(), others.end(), [&](const TaskIndex::Entry& other) {
+      const auto& said = other.record->confirmations;
+      return outranks(*other.record, task) &&
+             std::any_of(said.begin(), said.end(), [&](const Confirmation& c) {
+               return c.asker == at.id() && c.nonce == ask;
+             });
+    });
   }
 
   /// The second of two copies of one host.
@@ -129,6 +128,7 @@ class StopChecker final : public Checker {
   std::map<SlotKey, std::map<Rank, Instant>> ran_;                ///< until when; kNever: it runs
   std::map<size_t, std::vector<std::pair<SlotKey, Rank>>> here_;  ///< what runs, by host
   std::map<size_t, std::array<uint64_t, 3>> looked_at_;
+  std::map<size_t, uint64_t> tasks_;  ///< as of which change they were looked at
   /// And not told to stop for a good reason: what they asked last.
   std::map<std::string, uint64_t> known_healthy_;
   std::set<std::string> decided_;

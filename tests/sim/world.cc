@@ -304,9 +304,15 @@ Instant World::settled_since() const {
 }
 
 void World::stepped(size_t host) {
-  std::vector<TaskRecord>& tasks = tasks_[host];
-  tasks.clear();
-  if (hosts_[host]->agent_up()) tasks = hosts_[host]->node().reconciler().tasks();
+  const SimHost& at = *hosts_[host];
+  if (tasks_.size() < hosts_.size()) tasks_.resize(hosts_.size());
+  Tasks& tasks = tasks_[host];
+  const std::pair from{at.lives(), at.agent_up() ? at.node().reconciler().changes() + 1 : 0};
+  if (std::exchange(tasks.from, from) != from) {
+    ++tasks.changes;
+    tasks.records.clear();
+    if (at.agent_up()) tasks.records = at.node().reconciler().tasks();
+  }
   for (const auto& checker : checkers_) checker->stepped(*this, host);
 }
 

@@ -95,6 +95,8 @@ class World final : private NetworkUser, private HostObserver {
   [[nodiscard]] std::map<SlotKey, std::vector<size_t>> running() const;
   /// Its reconciler's, as of its last step.
   [[nodiscard]] const std::vector<TaskRecord>& tasks_of(size_t host) const;
+  /// Grows when they may have changed.
+  [[nodiscard]] uint64_t tasks_changes(size_t host) const;
   /// Edits that the host's agent took and has not answered yet.
   [[nodiscard]] size_t unanswered(size_t host) const;
   [[nodiscard]] size_t running_count(const std::string& service) const;
@@ -169,7 +171,12 @@ class World final : private NetworkUser, private HostObserver {
   std::vector<std::unique_ptr<Checker>> checkers_;
   /// By host, epoch and the Node's number.
   std::map<std::tuple<size_t, Epoch, uint64_t>, std::shared_ptr<Answer>> answers_;
-  std::map<size_t, std::vector<TaskRecord>> tasks_;
+  struct Tasks {
+    std::vector<TaskRecord> records;
+    std::pair<uint64_t, uint64_t> from;  ///< the host's life, and the reconciler's changes in it
+    uint64_t changes = 0;
+  };
+  std::vector<Tasks> tasks_;  ///< by host
   std::string key_in_hand_;  ///< of an edit that is just being handed in
   std::map<size_t, std::pair<Epoch, size_t>> unanswered_;  ///< by host, of its present life
   std::vector<Said> said_;

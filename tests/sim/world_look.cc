@@ -64,8 +64,11 @@ std::map<SlotKey, std::vector<size_t>> World::running() const {
 
 const std::vector<TaskRecord>& World::tasks_of(size_t host) const {
   static const std::vector<TaskRecord> kNothing;
-  const auto at = tasks_.find(host);
-  return at == tasks_.end() ? kNothing : at->second;
+  return host < tasks_.size() ? tasks_[host].records : kNothing;
+}
+
+uint64_t World::tasks_changes(size_t host) const {
+  return host < tasks_.size() ? tasks_[host].changes : 0;
 }
 
 size_t World::running_count(const std::string& service) const {
