@@ -21,8 +21,8 @@ namespace kith {
 /// What the node knows, handed in each time something in it changed.
 struct Situation {
   std::map<std::string, std::shared_ptr<const ServiceDoc>> services;  ///< by name; absent: removed
-  /// Read at each call as it is then. Of this node's own only those of earlier starts count, hidden:
-  /// for their terms.
+  /// Read at each call as it is then. Of this node's own only those of earlier starts count,
+  /// hidden: for their terms.
   std::shared_ptr<const TaskIndex> tasks = std::make_shared<TaskIndex>();
   uint64_t epoch = 0;  ///< of this start
   /// The roster; a node that is not in it counts as dead.

@@ -92,7 +92,9 @@ def docker_restarts_and_the_machine_too(lab):
 
 
 def _other_lab(number):
-    process = subprocess.Popen([sys.executable, "-u", os.path.join(HERE, "lab.py"), "1"], stdout=subprocess.PIPE, text=True)
+    # Who runs this in the background has SIGINT ignored, and children inherit that.
+    process = subprocess.Popen([sys.executable, "-u", os.path.join(HERE, "lab.py"), "1"], stdout=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     process.stdout.readline()
     name = process.stdout.readline().split("unix://")[1].split("/h1/")[0].split("/")[-1]
     process.send_signal(number)

@@ -177,7 +177,7 @@ class World final : private NetworkUser, private HostObserver {
     uint64_t changes = 0;
   };
   std::vector<Tasks> tasks_;  ///< by host
-  std::string key_in_hand_;  ///< of an edit that is just being handed in
+  std::string key_in_hand_;   ///< of an edit that is just being handed in
   std::map<size_t, std::pair<Epoch, size_t>> unanswered_;  ///< by host, of its present life
   std::vector<Said> said_;
   std::vector<std::string> story_;
