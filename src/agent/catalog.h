@@ -23,6 +23,10 @@ namespace kith {
 /// kith may have written it, and it stays in the store as it is.
 class Catalog {
  public:
+  struct Info {
+    NodeInfo said;
+    uint64_t hash = 0;  ///< of its record
+  };
   using Task = TaskIndex::Entry;
   using Tasks = std::map<std::string, Task>;  ///< by task id
   using Refusals = std::map<SlotKey, RefusedRecord>;
@@ -36,11 +40,15 @@ class Catalog {
     return services_;
   }
   [[nodiscard]] const std::map<NodeId, RosterDoc>& roster() const { return roster_; }
-  [[nodiscard]] const std::map<NodeId, NodeInfo>& infos() const { return infos_; }
+  [[nodiscard]] const std::map<NodeId, Info>& infos() const { return infos_; }
   [[nodiscard]] const std::map<NodeId, Tasks>& tasks() const { return tasks_; }
   /// The same tasks by slot; goes on changing with the catalog.
   [[nodiscard]] std::shared_ptr<const TaskIndex> tasks_by_slot() const { return by_slot_; }
   [[nodiscard]] const std::map<NodeId, Refusals>& refusals() const { return refusals_; }
+
+  /// Of what a placement looks at in what nodes say of themselves. Most news of a task leaves it as
+  /// it is.
+  [[nodiscard]] uint64_t placement_digest() const { return digest_; }
 
   /// The task record under a key of the observed store; null if it is none, or not there.
   [[nodiscard]] std::shared_ptr<const TaskRecord> task(const NodeId& node,
@@ -50,13 +58,18 @@ class Catalog {
   [[nodiscard]] std::string name_of(const NodeId& node) const;
 
  private:
+  void info_changed(const NodeId& node, const Observed* record);
+  void task_changed(const NodeId& node, const std::string& id, const Observed* record);
+  void refusal_changed(const NodeId& node, const std::string& key, const Observed* record);
+
   std::map<std::string, std::shared_ptr<const ServiceDoc>> services_;
   std::map<NodeId, RosterDoc> roster_;
-  std::map<NodeId, NodeInfo> infos_;
+  std::map<NodeId, Info> infos_;
   std::map<NodeId, Tasks> tasks_;
   std::shared_ptr<TaskIndex> by_slot_ = std::make_shared<TaskIndex>();
   std::map<NodeId, Refusals> refusals_;
   std::set<NodeId> hidden_;
+  uint64_t digest_ = 0;  ///< the sum of a hash of each
 };
 
 }  // namespace kith

@@ -197,8 +197,7 @@ void Node::look(Now now) {
   dirty_ = false;
   const auto members = static_cast<int64_t>(swim_.present_count());
   look_not_before_ = now.mono + std::max<Duration>(kLookPause, kLookPauseAMember * members);
-  work_.update(catalog_, hash_combine(docs_.root(), observed_.root()), swim_.members(), self(),
-               now.mono >= calm_at_);
+  work_.update(catalog_, docs_.root(), swim_.members(), self(), now.mono >= calm_at_);
   Situation situation = work_.situation(catalog_, setup_.epoch, reconciler_.concerns());
   situation.synced = synced_ && booted_;
   ReconcileEffects effects;

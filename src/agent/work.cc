@@ -90,7 +90,8 @@ PlacementView Work::make_view(const Catalog& catalog) const {
   for (const auto& [id, doc] : catalog.roster()) {
     while (info != catalog.infos().end() && info->first < id) ++info;
     const bool known = info != catalog.infos().end() && info->first == id;
-    view.nodes.push_back(node_view(doc, known ? &info->second : nullptr, (liveness++)->second));
+    view.nodes.push_back(
+        node_view(doc, known ? &info->second.said : nullptr, (liveness++)->second));
   }
   for (const auto& [name, doc] : catalog.services()) view.services.push_back(*doc);
   for (const auto& [node, tasks] : catalog.tasks()) {
@@ -111,11 +112,12 @@ PlacementView Work::make_view(const Catalog& catalog) const {
   return view;
 }
 
-void Work::update(const Catalog& catalog, uint64_t records, const std::map<NodeId, Member>& members,
-                  const NodeId& self, bool calm) {
+void Work::update(const Catalog& catalog, uint64_t documents,
+                  const std::map<NodeId, Member>& members, const NodeId& self, bool calm) {
   self_ = self;
   const uint64_t liveness = settle_liveness(catalog, members);
-  uint64_t key = hash_combine(hash_combine(records, liveness), calm ? 1 : 0);
+  uint64_t key = hash_combine(documents, catalog.placement_digest());
+  key = hash_combine(hash_combine(key, liveness), calm ? 1 : 0);
   if (defective(Defect::kPlacementOfSelf)) key = hash_combine(key, self.short_id());
   if (memory_ && key == key_) return;
   key_ = key;

@@ -22,10 +22,10 @@ class Work {
   /// Null: works all out at each update.
   explicit Work(std::shared_ptr<PlacementMemory> memory);
 
-  /// `records`: a digest of all that `catalog` was read from. `calm`: membership has not changed
-  /// for a while, so that healthy replicas may be moved. Works out again only what follows from
-  /// other records or another view of who is alive than at the last time.
-  void update(const Catalog& catalog, uint64_t records, const std::map<NodeId, Member>& members,
+  /// `documents`: a digest of those that `catalog` was read from. `calm`: membership has not
+  /// changed for a while, so that healthy replicas may be moved. Works out again only what follows
+  /// from other records or another view of who is alive than at the last time.
+  void update(const Catalog& catalog, uint64_t documents, const std::map<NodeId, Member>& members,
               const NodeId& self, bool calm);
 
   [[nodiscard]] const PlacementView& view() const { return placement_->view; }
