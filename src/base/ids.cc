@@ -6,12 +6,6 @@
 
 namespace kith {
 
-uint64_t NodeId::short_id() const {
-  uint64_t value = 0;
-  for (size_t i = 0; i < 8; ++i) value = value << 8 | key[i];
-  return value;
-}
-
 std::string NodeId::docker_id() const {
   return docker_id_from(key);
 }

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,10 +16,22 @@ namespace kith {
 /// A node's Ed25519 public key. All zero means "no node".
 struct NodeId {
   std::array<uint8_t, 32> key{};
-  auto operator<=>(const NodeId&) const = default;
+  // By `key`, of which the first word settles nearly all: maps by node are everywhere.
+  bool operator==(const NodeId& other) const {
+    return short_id() == other.short_id() && key == other.key;
+  }
+  std::strong_ordering operator<=>(const NodeId& other) const {
+    const uint64_t mine = short_id();
+    const uint64_t its = other.short_id();
+    return mine != its ? mine <=> its : key <=> other.key;
+  }
   [[nodiscard]] bool none() const { return *this == NodeId{}; }
   /// The first eight bytes, big-endian: what stands on the wire and in logs. Zero for none.
-  [[nodiscard]] uint64_t short_id() const;
+  [[nodiscard]] uint64_t short_id() const {
+    uint64_t value = 0;
+    std::memcpy(&value, key.data(), sizeof value);
+    return std::endian::native == std::endian::big ? value : __builtin_bswap64(value);
+  }
   /// As Docker's clients see it: 25 characters of base 36, derived from the key.
   [[nodiscard]] std::string docker_id() const;
   [[nodiscard]] std::string hex() const { return to_hex(key); }

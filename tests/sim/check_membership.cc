@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
+#include "base/hash.h"
 #include "checker.h"
 #include "world.h"
 
@@ -26,7 +28,7 @@ class MembershipChecker final : public Checker {
     if (!at.agent_up() || at.is_clone()) return;
     View& view = views_[host];
     if (view.life != at.epoch() || view.identity != at.identities())
-      view = {at.epoch(), at.identities(), {}, 0, 0, Instant::min()};
+      view = {.life = at.epoch(), .identity = at.identities()};
     const uint64_t changes = at.node().membership().changes();
     if (std::exchange(view.changes, changes) != changes)
       for (const auto& [id, member] : at.node().membership().members())
@@ -52,17 +54,35 @@ class MembershipChecker final : public Checker {
       }
       last_start_[i] = host.epoch();
     }
-    // Of a large world a part each time.
+    // Of a large world a part each time; of it, those in whose view something may be wrong.
+    const uint64_t fates = fates_of(world);
     const size_t parts = 1 + world.size() / kObserversAtATime;
     ++looks_;
-    for (const auto& [i, since] : live_since_)
-      for (size_t other = i % parts == looks_ % parts ? 0 : world.size(); other < world.size();
-           ++other)
-        if (other != i) look(world, i, since, other);
+    for (const auto& [i, since] : live_since_) {
+      if (i % parts != looks_ % parts) continue;
+      View& view = views_[i];
+      const uint64_t changes = world.host(i).node().membership().changes();
+      if (view.right && view.right_of == std::pair(changes, fates)) continue;
+      view.right = true;
+      view.right_of = {changes, fates};
+      for (size_t other = 0; other < world.size(); ++other)
+        if (other != i && !look(world, i, since, other)) view.right = false;
+    }
   }
 
  private:
-  void look(World& world, size_t i, Instant since, size_t other) {
+  /// Of who lives and who does not, since when.
+  [[nodiscard]] uint64_t fates_of(const World& world) const {
+    uint64_t hash = static_cast<uint64_t>(world.calm_since().time_since_epoch().count());
+    for (const auto* fates : {&live_since_, &gone_since_})
+      for (const auto& [i, since] : *fates)
+        hash = hash_combine(hash_combine(hash, i),
+                            static_cast<uint64_t>(since.time_since_epoch().count()));
+    return hash;
+  }
+
+  /// Whether `i` holds of `other` what it will have to in the end.
+  bool look(World& world, size_t i, Instant since, size_t other) {
     const SimHost& host = world.host(i);
     const Member* member = host.node().membership().find(world.host(other).id());
     if (const auto gone = gone_since_.find(other); gone != gone_since_.end()) {
@@ -70,19 +90,24 @@ class MembershipChecker final : public Checker {
       // News that it had been back, from beyond a partition, calls for finding out anew.
       const Held& held = views_[i].members[world.host(other).id()];
       const Duration believed = world.now() - std::max(since, held.present_since);
-      if (absent <= kFindDead || (believed <= kFindDead && absent <= kFindDeadAtLast)) return;
-      expect(world, "the gone", member == nullptr || !member->present(), [&] {
+      const bool noticed = member == nullptr || !member->present();
+      const bool has_time =
+          absent <= kFindDead || (believed <= kFindDead && absent <= kFindDeadAtLast);
+      if (has_time && !noticed) return false;
+      expect(world, "the gone", noticed, [&] {
         return host.name() + " does not notice that " + world.host(other).name() + " is gone";
       });
-      return;
+      return noticed;
     }
-    if (world.calm_since() == kNever) return;
+    if (!live_since_.contains(other)) return true;
+    const bool held = member != nullptr && member->present();
+    if (world.calm_since() == kNever) return held;
     const Instant from = std::max({since, live_since_[other], world.calm_since()});
-    if (world.now() - from <= kFindLive) return;
-    if (!live_since_.contains(other)) return;
-    expect(world, "the living", member != nullptr && member->present(), [&] {
+    if (world.now() - from <= kFindLive && !held) return false;
+    expect(world, "the living", held, [&] {
       return host.name() + " holds " + world.host(other).name() + " dead, which lives";
     });
+    return held;
   }
 
   struct Held {
@@ -93,10 +118,12 @@ class MembershipChecker final : public Checker {
   struct View {
     Epoch life = 0;
     size_t identity = 0;
-    std::map<NodeId, Held> members;
+    std::map<NodeId, Held> members = {};
     uint64_t changes = 0;
     size_t flaps = 0;
     Instant flapped = Instant::min();
+    bool right = false;                           ///< holds of everybody what it should
+    std::pair<uint64_t, uint64_t> right_of = {};  ///< its changes, and the fates, then
   };
 
   // Who gives another up for dead by its own finding has suspected it for long enough.
