@@ -134,7 +134,9 @@ void Node::take_ring(uint64_t stream, ByteView payload, Now now) {
   if (!whole.empty()) {
     const auto ring = SharedRing::decode(whole);
     SharedRing mine = keys_.ring();
-    if (ring && mine.merge(*ring)) adopt(std::move(mine), now);
+    // A clock that was reset knows from the documents that it is later.
+    const WallTime wall{std::max(now.wall.ms, docs_.last_stamp().wall().ms)};
+    if (ring && mine.merge(*ring, SharedRing::limit(wall))) adopt(std::move(mine), now);
     if (!links_.alive(stream)) return;  // it is I who should not have talked to it
   }
   if (theirs == keys_.digest() || !whole.empty()) agreed_[peer] = keys_.digest();

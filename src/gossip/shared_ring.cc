@@ -12,8 +12,9 @@ namespace {
 
 constexpr uint8_t kFormat = 1;
 constexpr size_t kKeySize = 4 * 8 + 2 + ClusterKey::kSize;
-/// The year 2100: a stamp from beyond would leave none for those who come after.
-constexpr Stamp kLastStamp{(4'102'444'800'000 - 1'577'836'800'000ULL) << 16};
+constexpr uint64_t kYear = 366ULL * 24 * 3600 * 1000 << 16;
+/// A clock that is reset starts in 2020 or before: it must still take what is stamped today.
+constexpr uint64_t kMaxAhead = 30 * kYear;
 
 bool removed(const SharedKey& key) {
   return key.removed != Stamp{} && key.removed >= key.order();
@@ -46,11 +47,13 @@ std::optional<uint64_t> parse_key_id(std::string_view text) {
   return get_u64(bytes->data());
 }
 
-SharedRing::SharedRing(const ClusterKey& first) : primary_(first.id()) {
+SharedRing::SharedRing(const ClusterKey& first) : live_{first.id()}, primary_(first.id()) {
   keys_[primary_].key = first;
 }
 
-/// Which key is the primary, after any change; those that are gone lose their secrets.
+/// Which key is the primary and which are live, after any change; what was removed loses its
+/// secret. What is too old to be live keeps it: in another order of joins, a newer one may be
+/// removed first.
 void SharedRing::settle_primary() {
   const SharedKey* best = nullptr;
   for (const auto& [id, key] : keys_) {
@@ -62,30 +65,38 @@ void SharedRing::settle_primary() {
   }
   for (auto& [id, key] : keys_)
     if (id != primary_ && removed(key)) key.key.reset();
+  live_ = {primary_};
+  const std::vector<uint64_t> ids = oldest_first();
+  for (auto id = ids.rbegin(); id != ids.rend() && live_.size() < kMaxLive; ++id)
+    if (!removed(keys_.at(*id))) live_.insert(*id);
+}
+
+/// All but the primary.
+std::vector<uint64_t> SharedRing::oldest_first() const {
+  std::vector<uint64_t> out;
+  for (const auto& [id, key] : keys_)
+    if (id != primary_) out.push_back(id);
+  std::sort(out.begin(), out.end(), [&](uint64_t a, uint64_t b) {
+    return std::pair(keys_.at(a).order(), a) < std::pair(keys_.at(b).order(), b);
+  });
+  return out;
 }
 
 /// Of what is gone, the eldest is forgotten first.
 void SharedRing::make_room() {
-  while (keys_.size() > kMaxKeys) {
-    auto eldest = keys_.end();
-    for (auto at = keys_.begin(); at != keys_.end(); ++at)
-      if (gone(at->first) && (eldest == keys_.end() || at->second.removed < eldest->second.removed))
-        eldest = at;
-    if (eldest == keys_.end()) return;
-    keys_.erase(eldest);
-  }
+  if (keys_.size() <= kMaxKeys) return;
+  for (const uint64_t id : oldest_first())
+    if (keys_.size() > kMaxKeys && gone(id)) keys_.erase(id);
 }
 
 std::map<uint64_t, SharedKey> SharedRing::live() const {
   std::map<uint64_t, SharedKey> out;
-  for (const auto& [id, key] : keys_)
-    if (!gone(id)) out.emplace(id, key);
+  for (const uint64_t id : live_) out.emplace(id, keys_.at(id));
   return out;
 }
 
 bool SharedRing::gone(uint64_t key_id) const {
-  const auto at = keys_.find(key_id);
-  return at != keys_.end() && key_id != primary_ && removed(at->second);
+  return keys_.contains(key_id) && !live_.contains(key_id);
 }
 
 bool SharedRing::retiring(uint64_t key_id) const {
@@ -107,13 +118,10 @@ KeyStanding SharedRing::standing(uint64_t key_id) const {
 }
 
 KeyRing SharedRing::keys() const {
-  std::vector<std::pair<Stamp, uint64_t>> others;
-  for (const auto& [id, key] : live())
-    if (id != primary_) others.emplace_back(key.order(), id);
-  std::sort(others.rbegin(), others.rend());
   KeyRing out(primary());
-  for (const auto& [order, id] : others)
-    if (!out.add(*keys_.at(id).key)) break;
+  const std::vector<uint64_t> others = oldest_first();
+  for (auto id = others.rbegin(); id != others.rend(); ++id)
+    if (live_.contains(*id)) (void)out.add(*keys_.at(*id).key);
   return out;
 }
 
@@ -123,10 +131,20 @@ bool SharedRing::untouched() const {
 
 // --- Edits -------------------------------------------------------------------------------------
 
-Stamp SharedRing::after_all(WallTime now) const {
-  Stamp stamp = std::min(Stamp::from_wall(now), kLastStamp);
+Stamp SharedRing::limit(WallTime now) {
+  const Stamp last_clock{kLastStamp.value - kMaxAhead - kYear};
+  return {std::min(Stamp::from_wall(now), last_clock).value + kMaxAhead};
+}
+
+Result<Stamp> SharedRing::after_all(WallTime now) const {
+  Stamp stamp = std::min(Stamp::from_wall(now), Stamp{limit(now).value - kMaxAhead});
   for (const auto& [id, key] : keys_)
     stamp = std::max(stamp, Stamp{std::max(key.order(), key.removed).value + 1});
+  if (stamp > kLastStamp)
+    return fail(ErrorCode::kInvalid,
+                "a key of this ring is stamped at the end of time, and no edit can come after it: "
+                "stop the agent, delete `ring` in its data_dir, and start it with the key of the "
+                "others in its kith.yaml");
   return stamp;
 }
 
@@ -134,12 +152,14 @@ Status SharedRing::add(const ClusterKey& key, WallTime now) {
   const uint64_t id = key.id();
   if (standing(id) != KeyStanding::kUnknown)
     return fail(ErrorCode::kConflict, "key " + key_id_text(id) + " is in the ring already");
-  if (live().size() >= KeyRing::kMaxKeys)
+  if (live_.size() >= kMaxLive)
     return fail(ErrorCode::kTooLarge,
-                "the key ring holds " + std::to_string(KeyRing::kMaxKeys) +
+                "the key ring holds " + std::to_string(kMaxLive) +
                     " keys already, its limit; remove one first (`kith key rm ID`)");
+  const auto stamp = after_all(now);
+  if (!stamp) return fail(stamp.error());
   SharedKey& entry = keys_[id];
-  entry.created = after_all(now);
+  entry.created = *stamp;
   entry.key = key;
   settle_primary();
   make_room();
@@ -150,7 +170,10 @@ Status SharedRing::use(uint64_t key_id, WallTime now) {
   if (standing(key_id) == KeyStanding::kUnknown)
     return fail(ErrorCode::kNotFound, "there is no key " + key_id_text(key_id) +
                                           " in the ring; `kith key ls` lists them");
-  if (key_id != primary_) keys_.at(key_id).used = after_all(now);
+  if (key_id == primary_) return {};
+  const auto stamp = after_all(now);
+  if (!stamp) return fail(stamp.error());
+  keys_.at(key_id).used = *stamp;
   settle_primary();
   return {};
 }
@@ -180,8 +203,12 @@ Status SharedRing::ban(const NodeId& node, const ClusterKey& fresh, WallTime now
     return fail(ErrorCode::kTooLarge, std::to_string(kMaxBanned) +
                                           " nodes are banned already, the limit; a rotation "
                                           "(`kith key rotate`) keeps out who is not rostered");
-  if (const Status rotated = rotate(fresh, now); !rotated) return rotated;
-  banned_.insert(node);
+  SharedRing drafted = *this;
+  for (const uint64_t id : oldest_first())
+    if (drafted.live_.size() >= kMaxLive && drafted.live_.contains(id)) (void)drafted.remove(id);
+  if (const Status rotated = drafted.rotate(fresh, now); !rotated) return rotated;
+  drafted.banned_.insert(node);
+  *this = std::move(drafted);
   return {};
 }
 
@@ -209,12 +236,13 @@ bool SharedRing::settle(const std::map<NodeId, KeyHolder>& holders) {
   return *this != before;
 }
 
-bool SharedRing::merge(const SharedRing& other) {
+bool SharedRing::merge(const SharedRing& other, Stamp limit) {
   const SharedRing before = *this;
   const bool takes_all = untouched() && !other.untouched();
   for (const auto& [id, theirs] : other.keys_) {
     // A configuration's key that is another than mine is a mistake, unless I am the one who is new.
     if (theirs.order() == Stamp{} && !takes_all && !keys_.contains(id)) continue;
+    if (std::max(theirs.order(), theirs.removed) > limit) continue;
     SharedKey& mine = keys_[id];
     if (!mine.key) mine.key = theirs.key;
     mine.created = std::max(mine.created, theirs.created);
@@ -222,8 +250,8 @@ bool SharedRing::merge(const SharedRing& other) {
     mine.removed = std::max(mine.removed, theirs.removed);
     mine.next = mine.next || theirs.next;
   }
-  for (const NodeId& node : other.banned_)
-    if (banned_.size() < kMaxBanned) banned_.insert(node);
+  banned_.insert(other.banned_.begin(), other.banned_.end());
+  while (banned_.size() > kMaxBanned) banned_.erase(std::prev(banned_.end()));
   settle_primary();
   make_room();
   return *this != before;

@@ -51,6 +51,8 @@ class SharedRing {
  public:
   /// Those that are gone included.
   static constexpr size_t kMaxKeys = 64;
+  /// Of what two sides of a split added, the oldest beyond these counts as gone; never the primary.
+  static constexpr size_t kMaxLive = KeyRing::kMaxKeys;
   static constexpr size_t kMaxBanned = 1024;
 
   /// Of the configuration's key alone.
@@ -61,7 +63,7 @@ class SharedRing {
   /// Those that are not gone, by id.
   [[nodiscard]] std::map<uint64_t, SharedKey> live() const;
   [[nodiscard]] KeyStanding standing(uint64_t key_id) const;
-  /// Gone: once there, and removed.
+  /// Gone: once there, and removed, or more than kMaxLive are newer.
   [[nodiscard]] bool gone(uint64_t key_id) const;
   /// From before the rotation that the primary came by: removed once nobody needs it.
   [[nodiscard]] bool retiring(uint64_t key_id) const;
@@ -75,7 +77,8 @@ class SharedRing {
   [[nodiscard]] const std::set<NodeId>& banned() const { return banned_; }
 
   // Edits; `now` only has to be near. A failure changes nothing.
-  /// kConflict: it is there already. kTooLarge beyond KeyRing::kMaxKeys.
+  /// kConflict: it is there already. kTooLarge beyond kMaxLive. As all that follow, kInvalid if no
+  /// stamp is left that could be later than all.
   [[nodiscard]] Status add(const ClusterKey& key, WallTime now);
   /// kNotFound: no such key.
   [[nodiscard]] Status use(uint64_t key_id, WallTime now);
@@ -83,15 +86,20 @@ class SharedRing {
   [[nodiscard]] Status remove(uint64_t key_id);
   /// Adds `fresh` to become the primary, and in the end the only one: settle() sees to it.
   [[nodiscard]] Status rotate(const ClusterKey& fresh, WallTime now);
-  /// A rotation without `node`. Nothing it says counts any more.
+  /// A rotation without `node`. Nothing it says counts any more. Always possible: where kMaxLive
+  /// are live already, the oldest is removed.
   [[nodiscard]] Status ban(const NodeId& node, const ClusterKey& fresh, WallTime now);
 
   /// Does what waits for the others: makes the next key primary once every holder that is present
   /// has it, and removes what is retired once every holder names the primary. `holders`: every
   /// rostered node that is not banned. True if something changed.
   bool settle(const std::map<NodeId, KeyHolder>& holders);
-  /// Joins another view; true if something changed.
-  bool merge(const SharedRing& other);
+  /// Joins another view; true if something changed. A key with a stamp beyond `limit` is not taken:
+  /// it would be the last word for ever.
+  bool merge(const SharedRing& other, Stamp limit = kLastStamp);
+  /// The latest stamp to take from others. Far ahead of every clock that is only wrong, and far
+  /// from the last, so that whatever was taken, the next edit is later.
+  [[nodiscard]] static Stamp limit(WallTime now);
 
   /// Equal for equal keys and bans. Tells nothing of the secrets.
   [[nodiscard]] uint64_t digest() const;
@@ -103,12 +111,17 @@ class SharedRing {
   bool operator==(const SharedRing&) const = default;
 
  private:
+  /// None is decoded beyond: the year 2100.
+  static constexpr Stamp kLastStamp{(4'102'444'800'000 - 1'577'836'800'000ULL) << 16};
+
   SharedRing() = default;
-  [[nodiscard]] Stamp after_all(WallTime now) const;
+  [[nodiscard]] Result<Stamp> after_all(WallTime now) const;
+  [[nodiscard]] std::vector<uint64_t> oldest_first() const;
   void settle_primary();
   void make_room();
 
   std::map<uint64_t, SharedKey> keys_;  ///< by id
+  std::set<uint64_t> live_;             ///< of these: follows from them
   std::set<NodeId> banned_;
   uint64_t primary_ = 0;
 };

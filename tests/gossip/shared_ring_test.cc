@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "gossip/crypto.h"
 #include "samples.h"
 
 using namespace kith;
@@ -32,7 +33,7 @@ KeyHolder holder(const SharedRing& ring, bool present = true) {
 /// Every edit there is, each possible or refused.
 void edit(SharedRing& ring, Rng& rng) {
   const WallTime now{kNow.ms + static_cast<int64_t>(rng.below(1000))};
-  const auto n = static_cast<uint8_t>(1 + rng.below(12));
+  const auto n = static_cast<uint8_t>(1 + rng.below(24));
   switch (rng.below(6)) {
     case 0:
       (void)ring.add(sample::key(n), now);
@@ -186,9 +187,11 @@ TEST_CASE("shared ring: another configuration's key is taken by who is new alone
 
 TEST_CASE("shared ring: joins are commutative, associative, idempotent, and never without a key") {
   Rng rng(5);
+  size_t limited = 0;
   for (int round = 0; round < 2'000; ++round) {
     std::vector<SharedRing> views(3, first());
-    for (int step = 0; step < 12; ++step) {
+    const int steps = round % 4 == 0 ? 60 : 12;  // with enough keys to reach the limit
+    for (int step = 0; step < steps; ++step) {
       edit(views[rng.below(3)], rng);
       if (rng.chance(1, 4)) (void)views[rng.below(3)].merge(views[rng.below(3)]);
     }
@@ -197,6 +200,8 @@ TEST_CASE("shared ring: joins are commutative, associative, idempotent, and neve
     REQUIRE(all == joined(a, joined(c, b)));
     REQUIRE(all == joined(joined(c, a), b));
     REQUIRE(joined(all, a) == all);
+    REQUIRE(all.live().size() <= SharedRing::kMaxLive);
+    limited += all.live().size() == SharedRing::kMaxLive ? 1 : 0;
     REQUIRE(all.keys().primary().id() == all.primary_id());
     REQUIRE(all.standing(all.primary_id()) == KeyStanding::kPrimary);
     // What all seal with then, somebody sealed with before.
@@ -207,6 +212,7 @@ TEST_CASE("shared ring: joins are commutative, associative, idempotent, and neve
     REQUIRE(*back == all);
     REQUIRE(back->digest() == all.digest());
   }
+  CHECK(limited > 100);
 }
 
 TEST_CASE("shared ring: bytes that are no ring are refused") {
@@ -238,7 +244,7 @@ TEST_CASE("shared ring: its limits are refusals") {
   for (uint8_t n = 2; n <= KeyRing::kMaxKeys; ++n) REQUIRE(ring.add(sample::key(n), kNow));
   const SharedRing full = ring;
   CHECK(ring.add(sample::key(200), kNow).error().code == ErrorCode::kTooLarge);
-  CHECK(ring.ban(sample::node(1), sample::key(200), kNow).error().code == ErrorCode::kTooLarge);
+  CHECK(ring.rotate(sample::key(200), kNow).error().code == ErrorCode::kTooLarge);
   CHECK(ring == full);
 
   SharedRing often = first();
@@ -249,6 +255,93 @@ TEST_CASE("shared ring: its limits are refusals") {
   }
   CHECK(often.live().size() == 1);
   CHECK(SharedRing::decode(often.encode()));
+}
+
+TEST_CASE("shared ring: a ban is possible in a full ring too: the oldest key makes room") {
+  SharedRing ring = first();
+  for (uint8_t n = 2; n <= KeyRing::kMaxKeys; ++n) REQUIRE(ring.add(sample::key(n), kNow));
+  REQUIRE(ring.use(id(4), kNow));
+  REQUIRE(ring.ban(sample::node(1), sample::key(200), kNow));
+  CHECK(ring.banned(sample::node(1)));
+  CHECK(ring.rotating());
+  CHECK(ring.live().size() == SharedRing::kMaxLive);
+  CHECK(ring.gone(id(1)));  // the configuration's: the oldest
+  CHECK(ring.primary() == sample::key(4));
+  const SharedRing once = ring;
+  CHECK(ring.ban(sample::node(2), sample::key(200), kNow).error().code == ErrorCode::kConflict);
+  CHECK(ring == once);  // a refusal changes nothing
+  REQUIRE(ring.ban(sample::node(2), sample::key(201), kNow));
+  CHECK(ring.settle({{sample::node(3), holder(ring)}}));
+  CHECK(ring.primary() == sample::key(201));
+}
+
+TEST_CASE(
+    "shared ring: of what two sides add, the oldest beyond the limit is gone, on both alike") {
+  SharedRing a = first();
+  SharedRing b = first();
+  for (uint8_t n = 2; n <= KeyRing::kMaxKeys; ++n) {
+    REQUIRE(a.add(sample::key(n), {kNow.ms + 2 * n}));
+    REQUIRE(b.add(sample::key(static_cast<uint8_t>(100 + n)), {kNow.ms + 2 * n + 1}));
+  }
+  const SharedRing both = joined(a, b);
+  CHECK(both == joined(b, a));
+  CHECK(both.live().size() == SharedRing::kMaxLive);
+  CHECK(both.primary() == sample::key(1));  // whatever its age
+  CHECK(both.keys().others().size() == SharedRing::kMaxLive - 1);
+  CHECK(both.gone(id(2)));
+  CHECK(both.standing(id(2)) == KeyStanding::kUnknown);
+  CHECK(both.standing(id(108)) == KeyStanding::kNewer);
+  SharedRing kept = both;
+  CHECK_FALSE(kept.merge(a));
+  const auto back = SharedRing::decode(both.encode());
+  REQUIRE(back);
+  CHECK(*back == both);
+}
+
+TEST_CASE("shared ring: a key from the end of time is not taken, and jams nothing") {
+  // As a member makes it whose clock is beyond all bounds, or who means harm.
+  SharedRing late = first();
+  REQUIRE(late.add(sample::key(2), kNow));
+  REQUIRE(late.use(id(2), kNow));
+  Bytes bytes = late.encode();
+  constexpr Stamp kEnd{(4'102'444'800'000 - 1'577'836'800'000ULL) << 16};
+  for (size_t at = 10; at + 66 <= bytes.size(); at += 66)
+    if (get_u64(&bytes[at]) == id(2)) put_u64(&bytes[at + 16], kEnd.value);
+  const auto jammed = SharedRing::decode(bytes);
+  REQUIRE(jammed);
+  SharedRing ring = first();
+  REQUIRE(ring.ban(sample::node(7), sample::key(3), kNow));
+  REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+  const SharedRing before = ring;
+  CHECK_FALSE(ring.merge(*jammed, SharedRing::limit(kNow)));
+  CHECK(ring == before);
+  REQUIRE(ring.rotate(sample::key(4), kNow));
+  REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+  CHECK(ring.primary() == sample::key(4));
+  // Who has it cannot make what nobody could read.
+  SharedRing stuck = *jammed;
+  CHECK(stuck.rotate(sample::key(5), kNow).error().code == ErrorCode::kInvalid);
+  CHECK(stuck.ban(sample::node(7), sample::key(5), kNow).error().code == ErrorCode::kInvalid);
+  CHECK(stuck.use(id(1), kNow).error().code == ErrorCode::kInvalid);
+  CHECK(stuck == *jammed);
+}
+
+TEST_CASE("shared ring: whatever clock an edit came from, a later one wins and can be read") {
+  for (const int64_t wall : {int64_t{0}, kNow.ms, kNow.ms * 2, int64_t{1} << 62}) {
+    SharedRing ring = first();
+    REQUIRE(ring.rotate(sample::key(2), {wall}));
+    REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+    for (uint8_t n = 3; n < 8; ++n) {
+      REQUIRE(ring.rotate(sample::key(n), kNow));
+      REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+      CHECK(ring.primary() == sample::key(n));
+      CHECK(SharedRing::decode(ring.encode()));
+    }
+    // Also by a host whose clock was reset.
+    SharedRing taken = first();
+    CHECK(taken.merge(ring, SharedRing::limit({std::max(wall, int64_t{0})})));
+    CHECK(taken.primary() == ring.primary());
+  }
 }
 
 TEST_CASE("key id: reads what it writes") {

@@ -1,6 +1,7 @@
 // The cluster's key is rotated while hosts are away, apart, or dying; and somebody is banned.
 
 #include "adversary.h"
+#include "gossip/crypto.h"
 #include "scenario.h"
 
 namespace kith::sim {
@@ -341,6 +342,41 @@ TEST_CASE("sim: a ban is heard of by who was away, who then is in and the banned
             .error->message.find("cannot ban itself") != std::string::npos);
   CHECK(world->ask(0, KeyEdit{KeyEdit::kBan, 0, new_key(8), banned, true}).error->code ==
         ErrorCode::kNotFound);
+}
+
+TEST_CASE("sim: a member's key from the end of time is taken by nobody, and a ban gets rid of it") {
+  auto world = settled(975, 5);
+  const NodeId banned = world->host(4).id();
+  SharedRing late(world->key());
+  REQUIRE(late.add(new_key(6), world->host(0).now().wall));
+  REQUIRE(late.use(new_key(6).id(), world->host(0).now().wall));
+  Bytes bytes = late.encode();
+  constexpr uint64_t kEnd = (4'102'444'800'000 - 1'577'836'800'000ULL) << 16;
+  const auto id = u64_bytes(new_key(6).id());
+  const auto at = std::search(bytes.begin(), bytes.end(), id.begin(), id.end());
+  put_u64(&*at + 16, kEnd);
+  REQUIRE(SharedRing::decode(bytes));
+  world->host(4).kill_agent();
+  {
+    Adversary liar(*world, 4, world->key());
+    Bytes frame(8 + bytes.size(), 1);  // first a digest that nobody has
+    std::copy(bytes.begin(), bytes.end(), frame.begin() + 8);
+    for (size_t to = 0; to < 4; ++to) {
+      const uint64_t stream = liar.open(to);
+      world->run_for(1s);
+      CHECK(liar.frame(stream, 2, frame));
+    }
+    world->run_for(3s);
+    CHECK(liar.stream_bytes_heard > 0);
+    for (size_t i = 0; i < 4; ++i) CHECK(ring(*world, i).untouched());
+    REQUIRE(world->ask(1, KeyEdit{KeyEdit::kBan, 0, new_key(5), banned, true}).result);
+  }
+  within(*world, 20s, "the ban's key is the only one", [&] {
+    for (size_t i = 0; i < 4; ++i)
+      if (ring(*world, i).primary() != new_key(5) || ring(*world, i).live().size() != 1)
+        return false;
+    return true;
+  });
 }
 
 TEST_CASE("sim: a host that --force locked out is let in with the new key by hand") {
