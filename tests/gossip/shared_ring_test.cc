@@ -39,7 +39,7 @@ void edit(SharedRing& ring, Rng& rng) {
       (void)ring.add(sample::key(n), now);
       break;
     case 1:
-      (void)ring.use(id(n), now);
+      (void)ring.use(id(n), now, {sample::node(n), sample::node(n / 2)});
       break;
     case 2:
       (void)ring.remove(id(n));
@@ -51,7 +51,7 @@ void edit(SharedRing& ring, Rng& rng) {
       (void)ring.ban(sample::node(n), sample::key(n), now);
       break;
     default:
-      ring.settle({{sample::node(0), holder(ring)}});
+      ring.settle({{sample::node(0), holder(ring)}, {sample::node(n), holder(ring)}});
   }
 }
 
@@ -141,7 +141,9 @@ TEST_CASE("shared ring: a rotation waits for who is present, its end for all") {
   const NodeId self = sample::node(1);
   const NodeId peer = sample::node(2);
   std::map<NodeId, KeyHolder> holders = {{self, holder(ring)}, {peer, holder(first())}};
+  CHECK(ring.settle(holders));        // notes who is in the roster
   CHECK_FALSE(ring.settle(holders));  // the peer is here and lacks it
+  CHECK(ring.primary() == sample::key(1));
   holders[peer].present = false;
   CHECK(ring.settle(holders));
   CHECK(ring.primary() == sample::key(2));
@@ -171,6 +173,108 @@ TEST_CASE("shared ring: a ban is a rotation, and stays") {
   CHECK(other.merge(ring));
   CHECK(other.banned(sample::node(7)));
   CHECK(other.digest() == ring.digest());
+}
+
+TEST_CASE("shared ring: a rotation that did not know of a ban is followed by one that does") {
+  const NodeId self = sample::node(1);
+  SharedRing a = first();
+  SharedRing b = first();
+  REQUIRE(a.ban(sample::node(7), sample::key(2), kNow));
+  REQUIRE(a.settle({{self, holder(a)}}));
+  REQUIRE(b.rotate(sample::key(3), {kNow.ms + 1000}));  // the banned one has this too
+  REQUIRE(b.settle({{self, holder(b)}}));
+  SharedRing both = joined(a, b);
+  CHECK(both.primary() == sample::key(3));
+  CHECK(both.rotating());  // nobody new is let in
+  // All make the same one, whatever their clocks, and it needs what the banned one has not.
+  SharedRing other = joined(b, a);
+  const std::map<NodeId, KeyHolder> here = {{self, holder(both)},
+                                            {sample::node(2), holder(both)}};  // none has it yet
+  CHECK(both.settle(here));
+  CHECK(other.settle(here));
+  CHECK(both == other);
+  CHECK(both.primary() == sample::key(3));
+  CHECK_FALSE(both.settle(here));  // once
+  SharedRing done = both;
+  REQUIRE(done.settle({{self, holder(done)}, {sample::node(2), holder(done)}}));
+  const ClusterKey key = done.primary();
+  for (uint8_t n = 1; n <= 3; ++n) CHECK_FALSE(key == sample::key(n));
+  CHECK_FALSE(done.rotating());
+  REQUIRE(done.settle({{self, holder(done)}, {sample::node(2), holder(done)}}));
+  CHECK(done.live().size() == 1);
+  CHECK(joined(done, joined(a, b)) == done);
+}
+
+TEST_CASE("shared ring: of two bans on two sides, neither's key stays") {
+  const NodeId self = sample::node(1);
+  SharedRing a = first();
+  SharedRing b = first();
+  REQUIRE(a.ban(sample::node(7), sample::key(2), kNow));
+  REQUIRE(a.settle({{self, holder(a)}}));
+  REQUIRE(b.ban(sample::node(8), sample::key(3), {kNow.ms + 1}));
+  REQUIRE(b.settle({{self, holder(b)}}));
+  SharedRing both = joined(a, b);
+  for (int i = 0; i < 3; ++i) (void)both.settle({{self, holder(both)}});
+  CHECK_FALSE(both.rotating());
+  CHECK(both.live().size() == 1);
+  CHECK_FALSE(both.primary() == sample::key(2));
+  CHECK_FALSE(both.primary() == sample::key(3));
+}
+
+TEST_CASE("shared ring: a key that was given again is as known as it was") {
+  SharedRing ring = first();
+  REQUIRE(ring.ban(sample::node(7), sample::key(2), kNow));
+  REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+  REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+  REQUIRE(ring.gone(id(1)));
+  REQUIRE(ring.add(sample::key(1), kNow));
+  REQUIRE(ring.use(id(1), kNow));
+  CHECK(ring.rotating());
+  for (int i = 0; i < 3; ++i) (void)ring.settle({{sample::node(1), holder(ring)}});
+  CHECK_FALSE(ring.primary() == sample::key(1));
+  CHECK_FALSE(ring.rotating());
+}
+
+TEST_CASE("shared ring: with a key from before the primary nobody gets into the roster any more") {
+  const NodeId self = sample::node(1);
+  const NodeId away = sample::node(2);
+  const NodeId stranger = sample::node(3);
+  const NodeId fresh = sample::node(4);
+  SharedRing old = first();
+  CHECK(old.admitted(stranger, {}));  // nothing was rotated ever
+  const Admission shown = old.admission(stranger);
+  SharedRing ring = first();
+  REQUIRE(ring.rotate(sample::key(2), kNow));
+  REQUIRE(ring.settle({{self, holder(ring)}, {away, holder(old, false)}}));
+  CHECK(ring.primary() == sample::key(2));
+  CHECK(ring.admitted(self, {}));
+  CHECK(ring.admitted(away, {}));  // it was there when that became the primary
+  CHECK_FALSE(ring.admitted(stranger, {}));
+  CHECK_FALSE(ring.admitted(stranger, shown));
+  CHECK_FALSE(ring.admitted(stranger, ring.admission(fresh)));  // another's
+  CHECK(ring.admitted(fresh, ring.admission(fresh)));
+  CHECK(joined(old, ring).admitted(away, {}));
+  CHECK_FALSE(joined(old, ring).admitted(stranger, shown));
+
+  // A rotation elsewhere that did not know of this one does not turn out who came in meanwhile.
+  SharedRing apart = first();
+  REQUIRE(apart.rotate(sample::key(3), {kNow.ms + 1000}));
+  REQUIRE(apart.settle({{self, holder(apart)}, {away, holder(apart)}}));
+  const SharedRing both = joined(ring, apart);
+  CHECK(both.primary() == sample::key(3));
+  CHECK(both.admitted(fresh, ring.admission(fresh)));
+  CHECK_FALSE(both.admitted(stranger, shown));
+  // One that did know of it does.
+  SharedRing third = both;
+  REQUIRE(third.rotate(sample::key(4), kNow));
+  REQUIRE(third.settle({{self, holder(third)}}));
+  CHECK_FALSE(third.admitted(fresh, ring.admission(fresh)));
+  // By hand: as the list says.
+  SharedRing by_hand = first();
+  REQUIRE(by_hand.add(sample::key(5), kNow));
+  REQUIRE(by_hand.use(id(5), kNow, {self}));
+  CHECK(by_hand.admitted(self, {}));
+  CHECK_FALSE(by_hand.admitted(away, {}));
 }
 
 TEST_CASE("shared ring: another configuration's key is taken by who is new alone") {
@@ -232,10 +336,11 @@ TEST_CASE("shared ring: bytes that are no ring are refused") {
     (void)SharedRing::decode(changed);  // an id or a secret alone is refused; nothing crashes
   }
   Bytes renamed = good;
-  renamed[10] ^= 1;
+  constexpr size_t kFirst = 1 + 8 + 32 + 8;  // after the format, one ban, and how many keys
+  renamed[kFirst] ^= 1;
   CHECK_FALSE(SharedRing::decode(renamed));
   Bytes late = good;
-  late[18] = 0xff;
+  late[kFirst + 8] = 0xff;
   CHECK_FALSE(SharedRing::decode(late));
 }
 
@@ -305,8 +410,9 @@ TEST_CASE("shared ring: a key from the end of time is not taken, and jams nothin
   REQUIRE(late.use(id(2), kNow));
   Bytes bytes = late.encode();
   constexpr Stamp kEnd{(4'102'444'800'000 - 1'577'836'800'000ULL) << 16};
-  for (size_t at = 10; at + 66 <= bytes.size(); at += 66)
-    if (get_u64(&bytes[at]) == id(2)) put_u64(&bytes[at + 16], kEnd.value);
+  const auto name = u64_bytes(id(2));
+  const auto at = std::search(bytes.begin(), bytes.end(), name.begin(), name.end());
+  put_u64(&*at + 16, kEnd.value);
   const auto jammed = SharedRing::decode(bytes);
   REQUIRE(jammed);
   SharedRing ring = first();

@@ -192,6 +192,41 @@ TEST_CASE("sim: both sides of a split rotate, and come to one key") {
   }
 }
 
+TEST_CASE(
+    "sim: a rotation beyond a split, later than a ban, leaves no key that the banned one has") {
+  for (uint64_t seed = 990; seed < 993; ++seed) {
+    std::printf("seed %llu, 6 hosts and a stranger\n", static_cast<unsigned long long>(seed));
+    auto world = std::make_unique<World>(seed, 7);
+    for (size_t i = 0; i < 6; ++i) world->start(i);
+    REQUIRE(world->run_until([&] { return world->converged(); }, 30s));
+    world->run_for(5s);
+    const NodeId banned = world->host(5).id();
+    world->net().partition({0, 1, 2}, 7);
+    world->run_for(15s);
+    REQUIRE(world->ask(0, KeyEdit{KeyEdit::kBan, 0, new_key(1), banned, true}).result);
+    world->run_for(2s);
+    REQUIRE(world->ask(3, rotation(new_key(2))).result);  // with the banned one among them
+    world->run_for(10s);
+    REQUIRE(ring(*world, 5).primary() == new_key(2));
+    world->net().heal_all();
+    within(*world, 60s, "the others have one key, and it has another", [&] {
+      const ClusterKey& now = ring(*world, 0).primary();
+      for (size_t i = 0; i < 5; ++i)
+        if (ring(*world, i).primary() != now || ring(*world, i).live().size() != 1) return false;
+      const auto theirs = ring(*world, 5).live();
+      return !theirs.contains(now.id()) && all_but(*world, banned);
+    });
+    // With no key it has does it come back as somebody else.
+    world->host(5).kill_agent();
+    const Untouched before = look(*world);
+    for (const ClusterKey& key : {world->key(), new_key(2)}) {
+      Adversary as_another(*world, 6, key);
+      knock(*world, as_another, 5, {}, 0);
+      nothing_came_of_it(*world, as_another, before);
+    }
+  }
+}
+
 TEST_CASE("sim: whoever dies in the middle of a rotation, nobody is locked out") {
   for (uint64_t seed = 930; seed < 938; ++seed) {
     auto world = settled(seed, 5);
