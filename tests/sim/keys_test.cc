@@ -192,6 +192,96 @@ TEST_CASE("sim: both sides of a split rotate, and come to one key") {
   }
 }
 
+TEST_CASE("sim: with an old key nobody gets into the roster through who was away meanwhile") {
+  for (uint64_t seed = 985; seed < 988; ++seed) {
+    std::printf("seed %llu, 5 hosts and a stranger\n", static_cast<unsigned long long>(seed));
+    auto world = std::make_unique<World>(seed, 6);
+    for (size_t i = 0; i < 5; ++i) world->start(i);
+    REQUIRE(world->run_until([&] { return world->converged(); }, 30s));
+    world->run_for(5s);
+    const auto is_known = [&](size_t host) {
+      const Node& node = world->host(host).node();
+      return node.catalog().roster().contains(world->host(5).id()) ||
+             node.membership().known(world->host(5).id());
+    };
+    world->net().partition({1, 2, 3, 4}, 6);
+    world->run_for(15s);
+    REQUIRE(world->ask(1, rotation(new_key(3))).result);
+    world->run_for(5s);
+    world->start(5);  // has the old key, and only the one that is away answers to that
+    within(*world, 20s, "it is in, over there",
+           [&] { return world->host(0).node().catalog().roster().contains(world->host(5).id()); });
+    REQUIRE(world->create(0, "kept", 1).result);
+    REQUIRE(world->create(5, "told", 1).result);
+    world->run_for(2s);
+    const size_t joined = world->count("join");
+    world->net().heal_all();
+    within(*world, 30s, "who was away is back", [&] {
+      return ring(*world, 0).primary() == new_key(3) &&
+             world->host(1).node().membership().alive_count() == 5 &&
+             world->host(0).node().membership().alive_count() == 5;
+    });
+    for (int i = 0; i < 200; ++i) {
+      world->run_for(100ms);
+      for (size_t host = 1; host < 5; ++host) REQUIRE_FALSE(is_known(host));
+    }
+    CHECK_FALSE(is_known(0));
+    CHECK(world->count("join") == joined);
+    CHECK(ring(*world, 5).primary() == world->key());
+    CHECK(ring(*world, 5).live().size() == 1);
+    for (size_t host = 0; host < 5; ++host) {  // no edit is lost
+      const auto& services = world->host(host).node().catalog().services();
+      CHECK(services.contains("kept"));
+      CHECK(services.contains("told"));
+      CHECK(ring(*world, host).live().size() == 1);
+    }
+    // It stays so over a restart. With today's key by hand the same host is let in.
+    for (size_t i = 0; i < 5; ++i) world->host(i).kill_agent();
+    world->run_for(1s);
+    for (size_t i = 0; i < 5; ++i) world->start(i);
+    world->run_for(10s);
+    for (size_t host = 0; host < 5; ++host) CHECK_FALSE(is_known(host));
+    world->host(5).kill_agent();
+    world->host(5).start_agent(new_key(3));
+    within(*world, 30s, "it is in", [&] { return world->converged(); });
+    CHECK(is_known(1));
+    CHECK(all_have_only(*world, new_key(3)));
+    // And stays in over the next rotation, which lists it.
+    REQUIRE(world->ask(5, rotation(new_key(4))).result);
+    within(*world, 10s, "the next is the only one",
+           [&] { return all_have_only(*world, new_key(4)); });
+    world->run_for(5s);
+    CHECK(world->converged());
+    CHECK(is_known(1));
+  }
+}
+
+TEST_CASE("sim: who came in on one side of a split stays, though the other's rotation wins") {
+  std::printf("seed 989, 4 hosts and a new one\n");
+  auto world = std::make_unique<World>(989, 5);
+  for (size_t i = 0; i < 4; ++i) world->start(i);
+  REQUIRE(world->run_until([&] { return world->converged(); }, 30s));
+  world->run_for(5s);
+  world->net().partition({0, 1, 4}, 5);
+  world->run_for(15s);
+  REQUIRE(world->ask(0, rotation(new_key(1))).result);
+  within(*world, 10s, "in use", [&] { return ring(*world, 1).primary() == new_key(1); });
+  world->run_for(2s);
+  world->host(4).start_agent(new_key(1));
+  within(*world, 20s, "it is in",
+         [&] { return world->host(0).node().catalog().roster().contains(world->host(4).id()); });
+  REQUIRE(world->ask(3, rotation(new_key(2))).result);
+  world->run_for(5s);
+  world->net().heal_all();
+  within(*world, 60s, "all are together, with the later key alone",
+         [&] { return world->converged() && all_have_only(*world, new_key(2)); });
+  world->run_for(20s);
+  for (size_t i = 0; i < 5; ++i)
+    CHECK(world->host(i).node().catalog().roster().contains(world->host(4).id()));
+  CHECK(world->converged());
+  sound(*world);
+}
+
 TEST_CASE(
     "sim: a rotation beyond a split, later than a ban, leaves no key that the banned one has") {
   for (uint64_t seed = 990; seed < 993; ++seed) {
