@@ -44,7 +44,7 @@ void Catalog::document_changed(const DocStore& docs, const std::string& key) {
     if (hidden_.contains(*node)) return;
     roster_.erase(*node);
     if (document == nullptr) return;
-    if (auto doc = roster_from_json(document->body); doc && doc->node == *node)
+    if (auto doc = roster_from_json(document->body); doc && doc->node == *node && counts_(*doc))
       roster_[*node] = std::move(*doc);
   }
 }

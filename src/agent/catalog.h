@@ -1,11 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/task_index.h"
@@ -31,6 +33,8 @@ class Catalog {
   using Tasks = std::map<std::string, Task>;  ///< by task id
   using Refusals = std::map<SlotKey, RefusedRecord>;
 
+  /// Entries of the roster for which `counts` is false are left out.
+  void filter_roster(std::function<bool(const RosterDoc&)> counts) { counts_ = std::move(counts); }
   void document_changed(const DocStore& docs, const std::string& key);
   void observed_changed(const ObservedStore& observed, const NodeId& node, const std::string& key);
   /// Of this node nothing is shown from now on, whatever the stores hold.
@@ -70,6 +74,7 @@ class Catalog {
   std::map<NodeId, Refusals> refusals_;
   std::set<NodeId> hidden_;
   uint64_t digest_ = 0;  ///< the sum of a hash of each
+  std::function<bool(const RosterDoc&)> counts_ = [](const RosterDoc&) { return true; };
 };
 
 }  // namespace kith

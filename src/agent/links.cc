@@ -152,6 +152,10 @@ NodeId Links::peer(uint64_t stream) const {
   return at == links_.end() || !at->second.established ? NodeId{} : at->second.channel.peer();
 }
 
+uint64_t Links::key_id(uint64_t stream) const {
+  return links_.at(stream).channel.key_id();
+}
+
 const Endpoint& Links::address(uint64_t stream) const {
   return links_.at(stream).to;
 }

@@ -97,6 +97,8 @@ class Links {
   [[nodiscard]] LinkPurpose purpose(uint64_t stream) const;
   /// None until established.
   [[nodiscard]] NodeId peer(uint64_t stream) const;
+  /// Of the key that an established stream is under.
+  [[nodiscard]] uint64_t key_id(uint64_t stream) const;
   [[nodiscard]] const Endpoint& address(uint64_t stream) const;
   [[nodiscard]] const Counters& counters() const { return counters_; }
 

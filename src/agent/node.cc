@@ -68,6 +68,8 @@ Node::Node(NodeSetup setup, Rng rng, Now now, NodeEffects& out)
   now_ = now;
   for (const NodeId& node : keys_.ring().banned()) catalog_.hide(node);
   for (const Endpoint& to : setup_.seeds) seeds_.push_back({to, {}, false, 0, now.mono});
+  catalog_.filter_roster(
+      [this](const RosterDoc& doc) { return keys_.ring().admitted(doc.node, doc.admission); });
   docs_.restore(std::move(setup_.loaded.documents), std::move(setup_.loaded.conflicts),
                 setup_.loaded.horizon);
   for (const Document* document : docs_.list("")) catalog_.document_changed(docs_, document->key);
@@ -197,7 +199,9 @@ void Node::look(Now now) {
   dirty_ = false;
   const auto members = static_cast<int64_t>(swim_.present_count());
   look_not_before_ = now.mono + std::max<Duration>(kLookPause, kLookPauseAMember * members);
-  work_.update(catalog_, docs_.root(), swim_.members(), self(), now.mono >= calm_at_);
+  // Also of the keys: they tell which entries of the roster count.
+  work_.update(catalog_, hash_combine(docs_.root(), keys_.digest()), swim_.members(), self(),
+               now.mono >= calm_at_);
   Situation situation = work_.situation(catalog_, setup_.epoch, reconciler_.concerns());
   situation.synced = synced_ && booted_;
   ReconcileEffects effects;

@@ -195,7 +195,7 @@ class Node final : private LinkHandler, private SyncSink {
   [[nodiscard]] std::vector<Rumor> as_rumors(std::vector<MemberRumor> rumors) const;
   bool admit(const Opened& opened, const Message& message);
   [[nodiscard]] bool concerns_banned(const Body& body) const;
-  void hear(const Message& message, const NodeId& from, bool roster, Now now);
+  void hear(const Message& message, const NodeId& from, uint64_t key_id, bool roster, Now now);
   void take_record(const RecordRumor& rumor, Now now);
   void take_offer(const OfferRumor& rumor, const NodeId& from);
   [[nodiscard]] uint64_t root() const;
@@ -218,8 +218,11 @@ class Node final : private LinkHandler, private SyncSink {
   // node_keys.cc
   [[nodiscard]] bool still_uses(uint64_t sender, uint64_t key_id) const;
   [[nodiscard]] std::map<NodeId, KeyHolder> key_holders() const;
+  [[nodiscard]] bool lets_in(uint64_t key_id) const;
   void adopt(SharedRing ring, Now now);
+  void recheck_roster(bool primary_changed, Now now);
   void shut_out(const NodeId& node, Now now);
+  void part_with(const NodeId& node, Now now);
   void send_ring(uint64_t stream, bool whole);
   [[nodiscard]] bool has_my_ring(const NodeId& peer) const;
   void take_ring(uint64_t stream, ByteView payload, Now now);

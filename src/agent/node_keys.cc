@@ -15,16 +15,22 @@ constexpr Duration kFailedPause = std::chrono::seconds(1);
 
 }  // namespace
 
+/// Whether who has this key of the ring may be new: it is as good as the primary, or better. The
+/// configuration's other key is only ever dialled with: who answers to that has it too.
+bool Node::lets_in(uint64_t key_id) const {
+  const KeyStanding standing = keys_.ring().standing(key_id);
+  return standing == KeyStanding::kPrimary || standing == KeyStanding::kNewer ||
+         (key_id == keys_.configured().id() && !keys_.ring().gone(key_id) &&
+          keys_.wire().find(key_id) == nullptr);
+}
+
 /// An old key alone opens nothing: it is for members that have not heard of the new one yet. Nor
 /// does one that is being replaced: a banned host has it, and could come as somebody else.
 bool Node::admits(const NodeId& peer, uint64_t key_id) const {
   if (keys_.banned(peer)) return false;
-  // The configuration's other key is only ever dialled with: who answers to that has it too.
-  const SharedRing& ring = keys_.ring();
-  const bool mine = (ring.standing(key_id) == KeyStanding::kPrimary && !ring.rotating()) ||
-                    (key_id == keys_.configured().id() && !ring.gone(key_id) &&
-                     keys_.wire().find(key_id) == nullptr);
-  return mine || catalog_.roster().contains(peer);
+  const bool rotated = keys_.wire().find(key_id) != nullptr &&
+                       (key_id != keys_.ring().primary_id() || keys_.ring().rotating());
+  return (lets_in(key_id) && !rotated) || catalog_.roster().contains(peer);
 }
 
 /// A datagram under another key than the primary counts while its sender is here and has not said
@@ -75,6 +81,31 @@ void Node::adopt(SharedRing ring, Now now) {
              key_id_text(before),
          now);
   for (const NodeId& node : banned) shut_out(node, now);
+  recheck_roster(keys_.ring().primary_id() != before, now);
+}
+
+/// Whose entry counts follows from the ring. Who is here under a key that was replaced without its
+/// knowledge may be anybody who ever had that: it has to come in once more, under today's.
+void Node::recheck_roster(bool primary_changed, Now now) {
+  for (const Document* document : docs_.list("roster/"))
+    if (const auto node = node_of_roster_key(document->key); node && !keys_.banned(*node))
+      document_changed(document->key, now);
+  if (!primary_changed) return;
+  enrol_not_before_ = now.mono;
+  std::vector<NodeId> leave;
+  for (const auto& [node, member] : swim_.members())
+    if (node != self() && !keys_.ring().listed(node) && !catalog_.roster().contains(node))
+      leave.push_back(node);
+  for (const NodeId& node : leave) {
+    const std::string name = catalog_.name_of(node);
+    note(
+        "node", "turn out", node.docker_id(), name,
+        "node " + name +
+            " came in with a key that had been replaced; it can join again with today's key in its "
+            "kith.yaml",
+        now);
+    part_with(node, now);
+  }
 }
 
 /// Nothing is left here of a banned node but the ban.
@@ -82,6 +113,11 @@ void Node::shut_out(const NodeId& node, Now now) {
   if (node == self()) return;
   note("node", "ban", node.docker_id(), catalog_.name_of(node),
        "node " + catalog_.name_of(node) + " is banned", now);
+  part_with(node, now);
+  catalog_.hide(node);
+}
+
+void Node::part_with(const NodeId& node, Now now) {
   links_.drop_peer(node, now, out_.streams);
   swim_.forget(node);
   guard_.forget(node.short_id());
@@ -98,7 +134,6 @@ void Node::shut_out(const NodeId& node, Now now) {
   ObservedEffects effects;
   observed_.drop_node(node, effects);
   apply(effects, now);
-  catalog_.hide(node);
   calm_at_ = now.mono + kCalm;
   dirty_ = true;
 }
@@ -134,7 +169,9 @@ void Node::take_ring(uint64_t stream, ByteView payload, Now now) {
   if (!whole.empty()) {
     const auto ring = SharedRing::decode(whole);
     SharedRing mine = keys_.ring();
-    if (ring && mine.merge(*ring)) adopt(std::move(mine), now);
+    // A clock that was reset knows from the documents that it is later.
+    const WallTime wall{std::max(now.wall.ms, docs_.last_stamp().wall().ms)};
+    if (ring && mine.merge(*ring, SharedRing::limit(wall))) adopt(std::move(mine), now);
     if (!links_.alive(stream)) return;  // it is I who should not have talked to it
   }
   if (theirs == keys_.digest() || !whole.empty()) agreed_[peer] = keys_.digest();
@@ -169,12 +206,15 @@ void Node::ring_link_failed(Now now) {
 
 /// What a rotation still waits for may have come about.
 void Node::settle_keys(Now now) {
+  const auto waits = [this] {
+    const SharedRing& ring = keys_.ring();
+    const auto& others = keys_.wire().others();
+    return ring.rotating() || std::any_of(others.begin(), others.end(), [&](const ClusterKey& key) {
+             return ring.retiring(key.id());
+           });
+  };
+  if (!synced_ || leaving_ || !catalog_.roster().contains(self()) || !waits()) return;
   SharedRing ring = keys_.ring();
-  const auto live = ring.live();
-  const bool waits =
-      ring.rotating() || std::any_of(live.begin(), live.end(),
-                                     [&](const auto& item) { return ring.retiring(item.first); });
-  if (!waits || !synced_ || leaving_ || !catalog_.roster().contains(self())) return;
   if (ring.settle(key_holders())) adopt(std::move(ring), now);
 }
 
@@ -202,6 +242,7 @@ Result<SharedRing> Node::draft_ring(const KeyEdit& edit, Now now) const {
   const auto names_another = [&](const KeyHolder& holder) {
     return holder.primary != ring.primary_id();
   };
+  std::set<NodeId> roster;
   Status done;
   switch (edit.what) {
     case KeyEdit::kAdd:
@@ -220,7 +261,12 @@ Result<SharedRing> Node::draft_ring(const KeyEdit& edit, Now now) const {
                     "key " + id + " has not reached " + names +
                         " yet, and would cut them off until it has; wait for it (`kith key ls`), "
                         "or --force");
-      done = ring.use(edit.key_id, now.wall);
+      if (!synced_)
+        return fail(ErrorCode::kUnavailable,
+                    "this host has not heard from the others since it started, and cannot tell who "
+                    "else needs the key; try again in a few seconds");
+      for (const auto& [node, holder] : key_holders()) roster.insert(node);
+      done = ring.use(edit.key_id, now.wall, std::move(roster));
       break;
     case KeyEdit::kRemove:
       if (const std::string names = names_of_lacking(names_another);

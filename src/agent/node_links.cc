@@ -213,7 +213,7 @@ void Node::link_frame(uint64_t stream, ByteView frame, Now now) {
     const auto message = decode_message(payload);
     if (!message) return;
     const bool roster = std::holds_alternative<Gossip>(message->body);
-    hear(*message, peer, roster, now);
+    hear(*message, peer, links_.key_id(stream), roster, now);
     if (const auto* ping = std::get_if<Ping>(&message->body)) {
       Message answer;
       answer.body = Ack{ping->nonce};

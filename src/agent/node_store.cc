@@ -246,11 +246,15 @@ void Node::enrol(Now now) {
   if (!synced_ || leaving_ || enrolling_ != 0 || now.mono < enrol_not_before_) return;
   const auto at = catalog_.roster().find(self());
   const std::string address = setup_.address.text();
+  const SharedRing& ring = keys_.ring();
+  const bool shown = ring.listed(self()) || (at != catalog_.roster().end() &&
+                                             at->second.admission.key == ring.primary_id());
   if (at != catalog_.roster().end() && at->second.name == setup_.name &&
-      at->second.address == address)
+      at->second.address == address && shown)
     return;
   RosterDoc doc;
   if (at != catalog_.roster().end()) doc = at->second;
+  if (!shown) doc.admission = ring.admission(self());
   doc.node = self();
   doc.name = setup_.name;
   doc.address = address;

@@ -123,7 +123,7 @@ void Node::datagram(const Endpoint& from, ByteView bytes, Now now, NodeEffects& 
   if (sender == short_ids_.end()) return;
   const NodeId id = sender->second;
   if (std::holds_alternative<Ack>(message->body)) heard_me_.insert(id);
-  hear(*message, id, false, now);
+  hear(*message, id, opened->key_id, false, now);
   compare_root(id, message->root, now);
   if (concerns_banned(message->body)) return drain(out);
   SwimEffects effects;
@@ -161,11 +161,16 @@ bool Node::admit(const Opened& opened, const Message& message) {
   return false;
 }
 
-void Node::hear(const Message& message, const NodeId& from, bool roster, Now now) {
+void Node::hear(const Message& message, const NodeId& from, uint64_t key_id, bool roster, Now now) {
+  // From a member with an old key: it may have let in whoever else has that.
+  const bool introduces = lets_in(key_id);
   std::vector<MemberRumor> members;
   for (const Rumor& rumor : message.rumors) {
     if (const auto* member = std::get_if<MemberRumor>(&rumor)) {
       if (keys_.banned(member->subject) || keys_.banned(member->signer())) continue;
+      if (!introduces && !swim_.known(member->subject) &&
+          !catalog_.roster().contains(member->subject))
+        continue;
       if (!verified_->check(*member, cluster_id_)) continue;
       if (member->claim == Claim::kAlive && member->subject != self() &&
           (swim_.known(member->subject) || short_ids_.size() < kMaxMembers)) {

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.h"
+#include "cli/suggest.h"
 
 namespace kith {
 namespace {
@@ -49,17 +50,30 @@ class CommandLine {
       app_.parse(argc, argv);
     } catch (const CLI::ParseError& e) {
       if (e.get_exit_code() == 0) return app_.exit(e);
-      std::fprintf(stderr, "kith: %s; `kith --help` says more\n", misunderstood(e).c_str());
+      std::fprintf(stderr, "kith: %s\n", misunderstood(e).c_str());
       return 2;
     }
     return run_();
   }
 
  private:
+  /// What was not understood, what may have been meant, and where more is said.
   std::string misunderstood(const CLI::ParseError& e) const {
+    const CLI::App* at = &app_;
+    std::string path = "kith";
+    while (!at->get_subcommands().empty()) {
+      at = at->get_subcommands().front();
+      path += " " + at->get_name();
+    }
+    const std::string more = "`" + path + " --help` says more";
     const auto strange = app_.remaining(true);
-    if (!strange.empty()) return "'" + strange.front() + "' is not understood here";
-    return e.what();
+    if (strange.empty()) return std::string(e.what()) + "; " + more;
+    std::vector<std::string> names;
+    for (const CLI::App* command : at->get_subcommands([](const CLI::App*) { return true; }))
+      names.push_back(command->get_name());
+    const std::string meant = nearest(strange.front(), names);
+    return "'" + strange.front() + "' is not understood here; " +
+           (meant.empty() ? "" : "did you mean `" + path + " " + meant + "`? ") + more;
   }
   CLI::App* add(CLI::App& parent, const char* name, const char* help, std::function<int()> run) {
     CLI::App* command = parent.add_subcommand(name, help);

@@ -372,6 +372,9 @@ bool SecureChannel::established() const {
 const NodeId& SecureChannel::peer() const {
   return state_->peer;
 }
+uint64_t SecureChannel::key_id() const {
+  return state_->key.id();
+}
 bool SecureChannel::hello_failed() const {
   return state_->hello_failed;
 }

@@ -66,6 +66,8 @@ class SecureChannel {
   [[nodiscard]] bool established() const;
   /// None until established.
   [[nodiscard]] const NodeId& peer() const;
+  /// Of the key it is under.
+  [[nodiscard]] uint64_t key_id() const;
   /// Server: the stream failed before its hello was accepted. Count it, close it, say nothing.
   [[nodiscard]] bool hello_failed() const;
 

@@ -10,10 +10,9 @@
 namespace kith {
 namespace {
 
-constexpr uint8_t kFormat = 1;
-constexpr size_t kKeySize = 4 * 8 + 2 + ClusterKey::kSize;
-/// The year 2100: a stamp from beyond would leave none for those who come after.
-constexpr Stamp kLastStamp{(4'102'444'800'000 - 1'577'836'800'000ULL) << 16};
+constexpr uint64_t kYear = 366ULL * 24 * 3600 * 1000 << 16;
+/// A clock that is reset starts in 2020 or before: it must still take what is stamped today.
+constexpr uint64_t kMaxAhead = 30 * kYear;
 
 bool removed(const SharedKey& key) {
   return key.removed != Stamp{} && key.removed >= key.order();
@@ -22,16 +21,31 @@ Stamp at_least_one(Stamp stamp) {
   return std::max(stamp, Stamp{1});
 }
 
-void put(Bytes& out, uint64_t value) {
-  const auto bytes = u64_bytes(value);
-  out.insert(out.end(), bytes.begin(), bytes.end());
+/// The keys' lists are of the later order; what was made at once by several is of all.
+void join(SharedKey& mine, const SharedKey& theirs) {
+  if (mine.order() <= theirs.order()) {
+    if (mine.order() < theirs.order()) {
+      mine.members.clear();
+      mine.after.clear();
+    }
+    mine.members.insert(theirs.members.begin(), theirs.members.end());
+    mine.after.insert(theirs.after.begin(), theirs.after.end());
+  }
+  std::erase_if(mine.without, [&](const NodeId& node) { return !theirs.without.contains(node); });
+  if (!mine.key) mine.key = theirs.key;
+  mine.created = std::max(mine.created, theirs.created);
+  mine.used = std::max(mine.used, theirs.used);
+  mine.removed = std::max(mine.removed, theirs.removed);
+  mine.next = mine.next || theirs.next;
 }
 
-/// Everything but secrets.
-void put(Bytes& out, uint64_t id, const SharedKey& key) {
-  put(out, id);
-  for (const Stamp stamp : {key.created, key.used, key.removed}) put(out, stamp.value);
-  out.push_back(key.next ? 1 : 0);
+Secret proof_of(const ClusterKey& key, const NodeId& node) {
+  return keyed_hash(key.secret, "kith admission 1", {node.key});
+}
+
+template <class T>
+void keep_first(std::set<T>& all, size_t count) {
+  while (all.size() > count) all.erase(std::prev(all.end()));
 }
 
 }  // namespace
@@ -46,11 +60,13 @@ std::optional<uint64_t> parse_key_id(std::string_view text) {
   return get_u64(bytes->data());
 }
 
-SharedRing::SharedRing(const ClusterKey& first) : primary_(first.id()) {
+SharedRing::SharedRing(const ClusterKey& first) : live_{first.id()}, primary_(first.id()) {
   keys_[primary_].key = first;
 }
 
-/// Which key is the primary, after any change; those that are gone lose their secrets.
+/// Which key is the primary and which are live, after any change; what was removed loses its
+/// secret. What is too old to be live keeps it: in another order of joins, a newer one may be
+/// removed first.
 void SharedRing::settle_primary() {
   const SharedKey* best = nullptr;
   for (const auto& [id, key] : keys_) {
@@ -60,32 +76,45 @@ void SharedRing::settle_primary() {
     best = &key;
     primary_ = id;
   }
-  for (auto& [id, key] : keys_)
+  for (auto& [id, key] : keys_) {
     if (id != primary_ && removed(key)) key.key.reset();
+    keep_first(key.members, kMaxListed);
+    if (key.order() >= keys_.at(primary_).used) continue;
+    key.members.clear();
+    key.after.clear();
+  }
+  live_ = {primary_};
+  const std::vector<uint64_t> ids = oldest_first();
+  for (auto id = ids.rbegin(); id != ids.rend() && live_.size() < kMaxLive; ++id)
+    if (!removed(keys_.at(*id))) live_.insert(*id);
+}
+
+/// All but the primary.
+std::vector<uint64_t> SharedRing::oldest_first() const {
+  std::vector<uint64_t> out;
+  for (const auto& [id, key] : keys_)
+    if (id != primary_) out.push_back(id);
+  std::sort(out.begin(), out.end(), [&](uint64_t a, uint64_t b) {
+    return std::pair(keys_.at(a).order(), a) < std::pair(keys_.at(b).order(), b);
+  });
+  return out;
 }
 
 /// Of what is gone, the eldest is forgotten first.
 void SharedRing::make_room() {
-  while (keys_.size() > kMaxKeys) {
-    auto eldest = keys_.end();
-    for (auto at = keys_.begin(); at != keys_.end(); ++at)
-      if (gone(at->first) && (eldest == keys_.end() || at->second.removed < eldest->second.removed))
-        eldest = at;
-    if (eldest == keys_.end()) return;
-    keys_.erase(eldest);
-  }
+  if (keys_.size() <= kMaxKeys) return;
+  for (const uint64_t id : oldest_first())
+    if (keys_.size() > kMaxKeys && gone(id)) keys_.erase(id);
 }
 
 std::map<uint64_t, SharedKey> SharedRing::live() const {
   std::map<uint64_t, SharedKey> out;
-  for (const auto& [id, key] : keys_)
-    if (!gone(id)) out.emplace(id, key);
+  for (const uint64_t id : live_) out.emplace(id, keys_.at(id));
   return out;
 }
 
 bool SharedRing::gone(uint64_t key_id) const {
-  const auto at = keys_.find(key_id);
-  return at != keys_.end() && key_id != primary_ && removed(at->second);
+  return keys_.contains(key_id) && !live_.contains(key_id);
 }
 
 bool SharedRing::retiring(uint64_t key_id) const {
@@ -93,9 +122,10 @@ bool SharedRing::retiring(uint64_t key_id) const {
 }
 
 bool SharedRing::rotating() const {
-  return std::any_of(keys_.begin(), keys_.end(), [&](const auto& item) {
-    return item.second.next && item.second.used < item.second.created && !gone(item.first);
-  });
+  return !hidden_from_banned(primary_) ||
+         std::any_of(keys_.begin(), keys_.end(), [&](const auto& item) {
+           return item.second.next && item.second.used < item.second.created && !gone(item.first);
+         });
 }
 
 KeyStanding SharedRing::standing(uint64_t key_id) const {
@@ -107,14 +137,32 @@ KeyStanding SharedRing::standing(uint64_t key_id) const {
 }
 
 KeyRing SharedRing::keys() const {
-  std::vector<std::pair<Stamp, uint64_t>> others;
-  for (const auto& [id, key] : live())
-    if (id != primary_) others.emplace_back(key.order(), id);
-  std::sort(others.rbegin(), others.rend());
   KeyRing out(primary());
-  for (const auto& [order, id] : others)
-    if (!out.add(*keys_.at(id).key)) break;
+  const std::vector<uint64_t> others = oldest_first();
+  for (auto id = others.rbegin(); id != others.rend(); ++id)
+    if (live_.contains(*id)) (void)out.add(*keys_.at(*id).key);
   return out;
+}
+
+/// Made by somebody who knew of every ban.
+bool SharedRing::hidden_from_banned(uint64_t key_id) const {
+  const std::set<NodeId>& without = keys_.at(key_id).without;
+  return std::includes(without.begin(), without.end(), banned_.begin(), banned_.end());
+}
+
+bool SharedRing::listed(const NodeId& node) const {
+  const std::set<NodeId>& members = keys_.at(primary_).members;
+  return members.empty() || members.contains(node);
+}
+
+bool SharedRing::admitted(const NodeId& node, const Admission& shown) const {
+  if (listed(node)) return true;
+  if (!live_.contains(shown.key) || keys_.at(primary_).after.contains(shown.key)) return false;
+  return shown.proof == proof_of(*keys_.at(shown.key).key, node);
+}
+
+Admission SharedRing::admission(const NodeId& node) const {
+  return {primary_, proof_of(primary(), node)};
 }
 
 bool SharedRing::untouched() const {
@@ -123,10 +171,20 @@ bool SharedRing::untouched() const {
 
 // --- Edits -------------------------------------------------------------------------------------
 
-Stamp SharedRing::after_all(WallTime now) const {
-  Stamp stamp = std::min(Stamp::from_wall(now), kLastStamp);
+Stamp SharedRing::limit(WallTime now) {
+  const Stamp last_clock{kLastStamp.value - kMaxAhead - kYear};
+  return {std::min(Stamp::from_wall(now), last_clock).value + kMaxAhead};
+}
+
+Result<Stamp> SharedRing::after_all(WallTime now) const {
+  Stamp stamp = std::min(Stamp::from_wall(now), Stamp{limit(now).value - kMaxAhead});
   for (const auto& [id, key] : keys_)
     stamp = std::max(stamp, Stamp{std::max(key.order(), key.removed).value + 1});
+  if (stamp > kLastStamp)
+    return fail(ErrorCode::kInvalid,
+                "a key of this ring is stamped at the end of time, and no edit can come after it: "
+                "stop the agent, delete `ring` in its data_dir, and start it with the key of the "
+                "others in its kith.yaml");
   return stamp;
 }
 
@@ -134,23 +192,41 @@ Status SharedRing::add(const ClusterKey& key, WallTime now) {
   const uint64_t id = key.id();
   if (standing(id) != KeyStanding::kUnknown)
     return fail(ErrorCode::kConflict, "key " + key_id_text(id) + " is in the ring already");
-  if (live().size() >= KeyRing::kMaxKeys)
+  if (live_.size() >= kMaxLive)
     return fail(ErrorCode::kTooLarge,
-                "the key ring holds " + std::to_string(KeyRing::kMaxKeys) +
+                "the key ring holds " + std::to_string(kMaxLive) +
                     " keys already, its limit; remove one first (`kith key rm ID`)");
-  SharedKey& entry = keys_[id];
-  entry.created = after_all(now);
+  const auto stamp = after_all(now);
+  if (!stamp) return fail(stamp.error());
+  // Given again, it is no less known than it was.
+  const auto [at, fresh] = keys_.try_emplace(id);
+  SharedKey& entry = at->second;
+  if (fresh) entry.without = banned_;
+  entry.created = *stamp;
   entry.key = key;
   settle_primary();
   make_room();
   return {};
 }
 
-Status SharedRing::use(uint64_t key_id, WallTime now) {
+std::set<uint64_t> SharedRing::all_but(uint64_t key_id) const {
+  std::set<uint64_t> out;
+  for (const auto& [id, key] : keys_)
+    if (id != key_id) out.insert(id);
+  return out;
+}
+
+Status SharedRing::use(uint64_t key_id, WallTime now, std::set<NodeId> members) {
   if (standing(key_id) == KeyStanding::kUnknown)
     return fail(ErrorCode::kNotFound, "there is no key " + key_id_text(key_id) +
                                           " in the ring; `kith key ls` lists them");
-  if (key_id != primary_) keys_.at(key_id).used = after_all(now);
+  if (key_id == primary_) return {};
+  const auto stamp = after_all(now);
+  if (!stamp) return fail(stamp.error());
+  SharedKey& key = keys_.at(key_id);
+  key.used = *stamp;
+  key.members = std::move(members);
+  key.after = all_but(key_id);
   settle_primary();
   return {};
 }
@@ -171,7 +247,10 @@ Status SharedRing::remove(uint64_t key_id) {
 
 Status SharedRing::rotate(const ClusterKey& fresh, WallTime now) {
   if (const Status added = add(fresh, now); !added) return added;
-  keys_.at(fresh.id()).next = true;
+  SharedKey& key = keys_.at(fresh.id());
+  key.next = true;
+  key.members.clear();
+  key.after = all_but(fresh.id());
   return {};
 }
 
@@ -180,15 +259,44 @@ Status SharedRing::ban(const NodeId& node, const ClusterKey& fresh, WallTime now
     return fail(ErrorCode::kTooLarge, std::to_string(kMaxBanned) +
                                           " nodes are banned already, the limit; a rotation "
                                           "(`kith key rotate`) keeps out who is not rostered");
-  if (const Status rotated = rotate(fresh, now); !rotated) return rotated;
-  banned_.insert(node);
+  SharedRing drafted = *this;
+  for (const uint64_t id : oldest_first())
+    if (drafted.live_.size() >= kMaxLive && drafted.live_.contains(id)) (void)drafted.remove(id);
+  drafted.banned_.insert(node);
+  if (const Status rotated = drafted.rotate(fresh, now); !rotated) return rotated;
+  *this = std::move(drafted);
   return {};
 }
 
 // --- What follows by itself --------------------------------------------------------------------
 
+/// A rotation by somebody who did not know of a ban, later than the ban's: the banned node may have
+/// that key. The next one is made of the secrets of all, so of one at least that it cannot have.
+void SharedRing::outrun_bans() {
+  const auto outruns = [&](const auto& item) {
+    return item.second.next && item.second.used < item.second.created && !gone(item.first) &&
+           hidden_from_banned(item.first);
+  };
+  if (hidden_from_banned(primary_) || std::any_of(keys_.begin(), keys_.end(), outruns)) return;
+  Bytes secrets;
+  std::set<NodeId> may_know = banned_;  // all of what there is
+  for (const uint64_t id : live_) {
+    const SharedKey& key = keys_.at(id);
+    secrets.insert(secrets.end(), key.key->secret.begin(), key.key->secret.end());
+    for (const NodeId& node : key.without) may_know.erase(node);
+  }
+  if (!may_know.empty()) return;  // nothing is hidden from it: that takes a rotation by hand
+  const ClusterKey fresh{keyed_hash({}, "kith key past a ban 1", {secrets})};
+  if (keys_.contains(fresh.id())) return;
+  SharedRing drafted = *this;
+  for (const uint64_t id : oldest_first())
+    if (drafted.live_.size() >= kMaxLive && drafted.live_.contains(id)) (void)drafted.remove(id);
+  if (drafted.rotate(fresh, {})) *this = std::move(drafted);
+}
+
 bool SharedRing::settle(const std::map<NodeId, KeyHolder>& holders) {
   const SharedRing before = *this;
+  outrun_bans();
   for (auto& [key_id, key] : keys_) {
     const uint64_t id = key_id;  // a structured binding cannot be captured
     if (!key.next || key.used >= key.created || gone(id)) continue;
@@ -196,6 +304,7 @@ bool SharedRing::settle(const std::map<NodeId, KeyHolder>& holders) {
       const std::vector<uint64_t>& has = item.second.keys;
       return !item.second.present || std::find(has.begin(), has.end(), id) != has.end();
     });
+    for (const auto& [node, holder] : holders) key.members.insert(node);
     // The same stamp whoever does it.
     if (all_have) key.used = key.created;
   }
@@ -203,96 +312,33 @@ bool SharedRing::settle(const std::map<NodeId, KeyHolder>& holders) {
   const bool all_name = std::all_of(holders.begin(), holders.end(), [&](const auto& item) {
     return item.second.primary == primary_;
   });
+  // Not while one is needed that a banned node does not have.
+  const bool over = all_name && hidden_from_banned(primary_);
   for (auto& [id, key] : keys_)
-    if (all_name && retiring(id)) key.removed = std::max(key.removed, at_least_one(key.order()));
+    if (over && retiring(id)) key.removed = std::max(key.removed, at_least_one(key.order()));
   settle_primary();
   return *this != before;
 }
 
-bool SharedRing::merge(const SharedRing& other) {
+bool SharedRing::merge(const SharedRing& other, Stamp limit) {
   const SharedRing before = *this;
   const bool takes_all = untouched() && !other.untouched();
   for (const auto& [id, theirs] : other.keys_) {
     // A configuration's key that is another than mine is a mistake, unless I am the one who is new.
     if (theirs.order() == Stamp{} && !takes_all && !keys_.contains(id)) continue;
-    SharedKey& mine = keys_[id];
-    if (!mine.key) mine.key = theirs.key;
-    mine.created = std::max(mine.created, theirs.created);
-    mine.used = std::max(mine.used, theirs.used);
-    mine.removed = std::max(mine.removed, theirs.removed);
-    mine.next = mine.next || theirs.next;
+    if (std::max(theirs.order(), theirs.removed) > limit) continue;
+    const auto [at, fresh] = keys_.try_emplace(id, theirs);
+    if (!fresh) join(at->second, theirs);
   }
-  for (const NodeId& node : other.banned_)
-    if (banned_.size() < kMaxBanned) banned_.insert(node);
+  banned_.insert(other.banned_.begin(), other.banned_.end());
+  if (banned_.size() > kMaxBanned) {
+    keep_first(banned_, kMaxBanned);
+    for (auto& [id, key] : keys_)
+      std::erase_if(key.without, [&](const NodeId& node) { return !banned(node); });
+  }
   settle_primary();
   make_room();
   return *this != before;
-}
-
-// --- Bytes -------------------------------------------------------------------------------------
-
-uint64_t SharedRing::digest() const {
-  Bytes all;
-  put(all, primary_);
-  for (const auto& [id, key] : live()) put(all, id, key);
-  for (const NodeId& node : banned_) all.insert(all.end(), node.key.begin(), node.key.end());
-  return get_u64(keyed_hash({}, "kith key ring 1", {all}).data());
-}
-
-Bytes SharedRing::encode() const {
-  Bytes out{kFormat, static_cast<uint8_t>(keys_.size())};
-  put(out, banned_.size());
-  for (const auto& [id, key] : keys_) {
-    put(out, id, key);
-    out.push_back(key.key ? 1 : 0);
-    const ClusterKey secret = key.key.value_or(ClusterKey{});
-    out.insert(out.end(), secret.secret.begin(), secret.secret.end());
-  }
-  for (const NodeId& node : banned_) out.insert(out.end(), node.key.begin(), node.key.end());
-  return out;
-}
-
-Result<SharedRing> SharedRing::decode(ByteView bytes) {
-  const auto broken = [](const char* why) {
-    return fail(ErrorCode::kInvalid, std::string("not a key ring: ") + why);
-  };
-  constexpr size_t kHead = 10;
-  if (bytes.size() < kHead || bytes[0] != kFormat) return broken("unknown format");
-  const size_t keys = bytes[1];
-  const uint64_t banned = get_u64(&bytes[2]);
-  if (keys == 0 || keys > kMaxKeys || banned > kMaxBanned ||
-      bytes.size() != kHead + keys * kKeySize + banned * sizeof(NodeId::key))
-    return broken("bad length");
-  SharedRing out;
-  const uint8_t* at = bytes.data() + kHead;
-  const auto next = [&at] { return get_u64(std::exchange(at, at + 8)); };
-  for (size_t i = 0; i < keys; ++i) {
-    const uint64_t id = next();
-    SharedKey key;
-    for (Stamp* stamp : {&key.created, &key.used, &key.removed})
-      if ((*stamp = {next()}) > kLastStamp) return broken("bad stamp");
-    const uint8_t is_next = *at++;
-    const uint8_t has_secret = *at++;
-    ClusterKey secret;
-    std::copy_n(at, ClusterKey::kSize, secret.secret.begin());
-    at += ClusterKey::kSize;
-    if (is_next > 1 || has_secret > 1) return broken("bad flag");
-    key.next = is_next == 1;
-    if (has_secret == 1) key.key = secret;
-    if (key.key && key.key->id() != id) return broken("a key that is not what it is called");
-    if (!key.key && !removed(key)) return broken("a key without its secret");
-    if (!out.keys_.emplace(id, key).second) return broken("a key twice");
-  }
-  for (size_t i = 0; i < banned; ++i) {
-    NodeId node;
-    std::copy_n(at, node.key.size(), node.key.begin());
-    at += node.key.size();
-    out.banned_.insert(node);
-  }
-  out.settle_primary();
-  if (!out.keys_.contains(out.primary_) || !out.keys_.at(out.primary_).key)
-    return broken("no primary");
-  return out;
 }
 
 }  // namespace kith

@@ -1,8 +1,10 @@
 #include "state/records.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
+#include "gossip/crypto.h"
 #include "state/json_read.h"
 
 namespace kith {
@@ -67,8 +69,18 @@ void read_homes(const Value& from, std::map<uint32_t, NodeId>& out) {
 constexpr std::array<std::string_view, 10> kServiceFields = {
     "id",      "name",    "generation",  "spec", "previous", "previous_generation",
     "created", "updated", "rolled_back", "homes"};
-constexpr std::array<std::string_view, 5> kRosterFields = {"node", "name", "address",
-                                                           "availability", "labels"};
+constexpr std::array<std::string_view, 6> kRosterFields = {"node",         "name",   "address",
+                                                           "availability", "labels", "admission"};
+
+/// The key's id, then the proof, in hexadecimal digits. What is anything else shows nothing.
+Admission admission_from(std::string_view text) {
+  Admission out;
+  const auto bytes = from_hex(text);
+  if (!bytes || bytes->size() != sizeof(uint64_t) + out.proof.size()) return out;
+  out.key = get_u64(bytes->data());
+  std::copy(bytes->begin() + sizeof(uint64_t), bytes->end(), out.proof.begin());
+  return out;
+}
 
 }  // namespace
 
@@ -143,6 +155,8 @@ std::string to_json(const RosterDoc& doc) {
   json["address"] = doc.address;
   json["availability"] = kAvailabilities[static_cast<size_t>(doc.availability)];
   json["labels"] = Json(doc.labels);
+  if (doc.admission.key != 0)
+    json["admission"] = to_hex(u64_bytes(doc.admission.key)) + to_hex(doc.admission.proof);
   return json_read::write(json);
 }
 
@@ -165,6 +179,9 @@ Result<RosterDoc> roster_from_json(std::string_view text) {
       doc.availability = static_cast<Availability>(at - kAvailabilities.begin());
   }
   root["labels"].read(doc.labels);
+  std::string admission;
+  root["admission"].read(admission);
+  doc.admission = admission_from(admission);
   if (fault.any()) return fail(ErrorCode::kInvalid, "roster record: " + fault.message);
   doc.unknown = unknown_of(*json, kRosterFields);
   return doc;

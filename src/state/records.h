@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "base/instant.h"
 #include "base/result.h"
+#include "gossip/shared_ring.h"
 #include "state/service_spec.h"
 
 namespace kith {
@@ -44,6 +45,7 @@ struct RosterDoc {
   std::string address;  ///< host:port, as last seen: where to dial it
   Availability availability = Availability::kActive;
   std::map<std::string, std::string> labels;  ///< added by an operator; win over the node's own
+  Admission admission;                        ///< of who came in after the last rotation
   std::string unknown;
 };
 

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "gossip/crypto.h"
 #include "samples.h"
 
 using namespace kith;
@@ -32,13 +33,13 @@ KeyHolder holder(const SharedRing& ring, bool present = true) {
 /// Every edit there is, each possible or refused.
 void edit(SharedRing& ring, Rng& rng) {
   const WallTime now{kNow.ms + static_cast<int64_t>(rng.below(1000))};
-  const auto n = static_cast<uint8_t>(1 + rng.below(12));
+  const auto n = static_cast<uint8_t>(1 + rng.below(24));
   switch (rng.below(6)) {
     case 0:
       (void)ring.add(sample::key(n), now);
       break;
     case 1:
-      (void)ring.use(id(n), now);
+      (void)ring.use(id(n), now, {sample::node(n), sample::node(n / 2)});
       break;
     case 2:
       (void)ring.remove(id(n));
@@ -50,7 +51,7 @@ void edit(SharedRing& ring, Rng& rng) {
       (void)ring.ban(sample::node(n), sample::key(n), now);
       break;
     default:
-      ring.settle({{sample::node(0), holder(ring)}});
+      ring.settle({{sample::node(0), holder(ring)}, {sample::node(n), holder(ring)}});
   }
 }
 
@@ -140,7 +141,9 @@ TEST_CASE("shared ring: a rotation waits for who is present, its end for all") {
   const NodeId self = sample::node(1);
   const NodeId peer = sample::node(2);
   std::map<NodeId, KeyHolder> holders = {{self, holder(ring)}, {peer, holder(first())}};
+  CHECK(ring.settle(holders));        // notes who is in the roster
   CHECK_FALSE(ring.settle(holders));  // the peer is here and lacks it
+  CHECK(ring.primary() == sample::key(1));
   holders[peer].present = false;
   CHECK(ring.settle(holders));
   CHECK(ring.primary() == sample::key(2));
@@ -172,6 +175,108 @@ TEST_CASE("shared ring: a ban is a rotation, and stays") {
   CHECK(other.digest() == ring.digest());
 }
 
+TEST_CASE("shared ring: a rotation that did not know of a ban is followed by one that does") {
+  const NodeId self = sample::node(1);
+  SharedRing a = first();
+  SharedRing b = first();
+  REQUIRE(a.ban(sample::node(7), sample::key(2), kNow));
+  REQUIRE(a.settle({{self, holder(a)}}));
+  REQUIRE(b.rotate(sample::key(3), {kNow.ms + 1000}));  // the banned one has this too
+  REQUIRE(b.settle({{self, holder(b)}}));
+  SharedRing both = joined(a, b);
+  CHECK(both.primary() == sample::key(3));
+  CHECK(both.rotating());  // nobody new is let in
+  // All make the same one, whatever their clocks, and it needs what the banned one has not.
+  SharedRing other = joined(b, a);
+  const std::map<NodeId, KeyHolder> here = {{self, holder(both)},
+                                            {sample::node(2), holder(both)}};  // none has it yet
+  CHECK(both.settle(here));
+  CHECK(other.settle(here));
+  CHECK(both == other);
+  CHECK(both.primary() == sample::key(3));
+  CHECK_FALSE(both.settle(here));  // once
+  SharedRing done = both;
+  REQUIRE(done.settle({{self, holder(done)}, {sample::node(2), holder(done)}}));
+  const ClusterKey key = done.primary();
+  for (uint8_t n = 1; n <= 3; ++n) CHECK_FALSE(key == sample::key(n));
+  CHECK_FALSE(done.rotating());
+  REQUIRE(done.settle({{self, holder(done)}, {sample::node(2), holder(done)}}));
+  CHECK(done.live().size() == 1);
+  CHECK(joined(done, joined(a, b)) == done);
+}
+
+TEST_CASE("shared ring: of two bans on two sides, neither's key stays") {
+  const NodeId self = sample::node(1);
+  SharedRing a = first();
+  SharedRing b = first();
+  REQUIRE(a.ban(sample::node(7), sample::key(2), kNow));
+  REQUIRE(a.settle({{self, holder(a)}}));
+  REQUIRE(b.ban(sample::node(8), sample::key(3), {kNow.ms + 1}));
+  REQUIRE(b.settle({{self, holder(b)}}));
+  SharedRing both = joined(a, b);
+  for (int i = 0; i < 3; ++i) (void)both.settle({{self, holder(both)}});
+  CHECK_FALSE(both.rotating());
+  CHECK(both.live().size() == 1);
+  CHECK_FALSE(both.primary() == sample::key(2));
+  CHECK_FALSE(both.primary() == sample::key(3));
+}
+
+TEST_CASE("shared ring: a key that was given again is as known as it was") {
+  SharedRing ring = first();
+  REQUIRE(ring.ban(sample::node(7), sample::key(2), kNow));
+  REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+  REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+  REQUIRE(ring.gone(id(1)));
+  REQUIRE(ring.add(sample::key(1), kNow));
+  REQUIRE(ring.use(id(1), kNow));
+  CHECK(ring.rotating());
+  for (int i = 0; i < 3; ++i) (void)ring.settle({{sample::node(1), holder(ring)}});
+  CHECK_FALSE(ring.primary() == sample::key(1));
+  CHECK_FALSE(ring.rotating());
+}
+
+TEST_CASE("shared ring: with a key from before the primary nobody gets into the roster any more") {
+  const NodeId self = sample::node(1);
+  const NodeId away = sample::node(2);
+  const NodeId stranger = sample::node(3);
+  const NodeId fresh = sample::node(4);
+  SharedRing old = first();
+  CHECK(old.admitted(stranger, {}));  // nothing was rotated ever
+  const Admission shown = old.admission(stranger);
+  SharedRing ring = first();
+  REQUIRE(ring.rotate(sample::key(2), kNow));
+  REQUIRE(ring.settle({{self, holder(ring)}, {away, holder(old, false)}}));
+  CHECK(ring.primary() == sample::key(2));
+  CHECK(ring.admitted(self, {}));
+  CHECK(ring.admitted(away, {}));  // it was there when that became the primary
+  CHECK_FALSE(ring.admitted(stranger, {}));
+  CHECK_FALSE(ring.admitted(stranger, shown));
+  CHECK_FALSE(ring.admitted(stranger, ring.admission(fresh)));  // another's
+  CHECK(ring.admitted(fresh, ring.admission(fresh)));
+  CHECK(joined(old, ring).admitted(away, {}));
+  CHECK_FALSE(joined(old, ring).admitted(stranger, shown));
+
+  // A rotation elsewhere that did not know of this one does not turn out who came in meanwhile.
+  SharedRing apart = first();
+  REQUIRE(apart.rotate(sample::key(3), {kNow.ms + 1000}));
+  REQUIRE(apart.settle({{self, holder(apart)}, {away, holder(apart)}}));
+  const SharedRing both = joined(ring, apart);
+  CHECK(both.primary() == sample::key(3));
+  CHECK(both.admitted(fresh, ring.admission(fresh)));
+  CHECK_FALSE(both.admitted(stranger, shown));
+  // One that did know of it does.
+  SharedRing third = both;
+  REQUIRE(third.rotate(sample::key(4), kNow));
+  REQUIRE(third.settle({{self, holder(third)}}));
+  CHECK_FALSE(third.admitted(fresh, ring.admission(fresh)));
+  // By hand: as the list says.
+  SharedRing by_hand = first();
+  REQUIRE(by_hand.add(sample::key(5), kNow));
+  REQUIRE(by_hand.use(id(5), kNow, {self}));
+  CHECK(by_hand.admitted(self, {}));
+  CHECK_FALSE(by_hand.admitted(away, {}));
+}
+
 TEST_CASE("shared ring: another configuration's key is taken by who is new alone") {
   SharedRing ring = first();
   SharedRing mistaken(sample::key(9));
@@ -186,9 +291,11 @@ TEST_CASE("shared ring: another configuration's key is taken by who is new alone
 
 TEST_CASE("shared ring: joins are commutative, associative, idempotent, and never without a key") {
   Rng rng(5);
+  size_t limited = 0;
   for (int round = 0; round < 2'000; ++round) {
     std::vector<SharedRing> views(3, first());
-    for (int step = 0; step < 12; ++step) {
+    const int steps = round % 4 == 0 ? 60 : 12;  // with enough keys to reach the limit
+    for (int step = 0; step < steps; ++step) {
       edit(views[rng.below(3)], rng);
       if (rng.chance(1, 4)) (void)views[rng.below(3)].merge(views[rng.below(3)]);
     }
@@ -197,6 +304,8 @@ TEST_CASE("shared ring: joins are commutative, associative, idempotent, and neve
     REQUIRE(all == joined(a, joined(c, b)));
     REQUIRE(all == joined(joined(c, a), b));
     REQUIRE(joined(all, a) == all);
+    REQUIRE(all.live().size() <= SharedRing::kMaxLive);
+    limited += all.live().size() == SharedRing::kMaxLive ? 1 : 0;
     REQUIRE(all.keys().primary().id() == all.primary_id());
     REQUIRE(all.standing(all.primary_id()) == KeyStanding::kPrimary);
     // What all seal with then, somebody sealed with before.
@@ -207,6 +316,7 @@ TEST_CASE("shared ring: joins are commutative, associative, idempotent, and neve
     REQUIRE(*back == all);
     REQUIRE(back->digest() == all.digest());
   }
+  CHECK(limited > 100);
 }
 
 TEST_CASE("shared ring: bytes that are no ring are refused") {
@@ -226,10 +336,11 @@ TEST_CASE("shared ring: bytes that are no ring are refused") {
     (void)SharedRing::decode(changed);  // an id or a secret alone is refused; nothing crashes
   }
   Bytes renamed = good;
-  renamed[10] ^= 1;
+  constexpr size_t kFirst = 1 + 8 + 32 + 8;  // after the format, one ban, and how many keys
+  renamed[kFirst] ^= 1;
   CHECK_FALSE(SharedRing::decode(renamed));
   Bytes late = good;
-  late[18] = 0xff;
+  late[kFirst + 8] = 0xff;
   CHECK_FALSE(SharedRing::decode(late));
 }
 
@@ -238,7 +349,7 @@ TEST_CASE("shared ring: its limits are refusals") {
   for (uint8_t n = 2; n <= KeyRing::kMaxKeys; ++n) REQUIRE(ring.add(sample::key(n), kNow));
   const SharedRing full = ring;
   CHECK(ring.add(sample::key(200), kNow).error().code == ErrorCode::kTooLarge);
-  CHECK(ring.ban(sample::node(1), sample::key(200), kNow).error().code == ErrorCode::kTooLarge);
+  CHECK(ring.rotate(sample::key(200), kNow).error().code == ErrorCode::kTooLarge);
   CHECK(ring == full);
 
   SharedRing often = first();
@@ -249,6 +360,94 @@ TEST_CASE("shared ring: its limits are refusals") {
   }
   CHECK(often.live().size() == 1);
   CHECK(SharedRing::decode(often.encode()));
+}
+
+TEST_CASE("shared ring: a ban is possible in a full ring too: the oldest key makes room") {
+  SharedRing ring = first();
+  for (uint8_t n = 2; n <= KeyRing::kMaxKeys; ++n) REQUIRE(ring.add(sample::key(n), kNow));
+  REQUIRE(ring.use(id(4), kNow));
+  REQUIRE(ring.ban(sample::node(1), sample::key(200), kNow));
+  CHECK(ring.banned(sample::node(1)));
+  CHECK(ring.rotating());
+  CHECK(ring.live().size() == SharedRing::kMaxLive);
+  CHECK(ring.gone(id(1)));  // the configuration's: the oldest
+  CHECK(ring.primary() == sample::key(4));
+  const SharedRing once = ring;
+  CHECK(ring.ban(sample::node(2), sample::key(200), kNow).error().code == ErrorCode::kConflict);
+  CHECK(ring == once);  // a refusal changes nothing
+  REQUIRE(ring.ban(sample::node(2), sample::key(201), kNow));
+  CHECK(ring.settle({{sample::node(3), holder(ring)}}));
+  CHECK(ring.primary() == sample::key(201));
+}
+
+TEST_CASE(
+    "shared ring: of what two sides add, the oldest beyond the limit is gone, on both alike") {
+  SharedRing a = first();
+  SharedRing b = first();
+  for (uint8_t n = 2; n <= KeyRing::kMaxKeys; ++n) {
+    REQUIRE(a.add(sample::key(n), {kNow.ms + 2 * n}));
+    REQUIRE(b.add(sample::key(static_cast<uint8_t>(100 + n)), {kNow.ms + 2 * n + 1}));
+  }
+  const SharedRing both = joined(a, b);
+  CHECK(both == joined(b, a));
+  CHECK(both.live().size() == SharedRing::kMaxLive);
+  CHECK(both.primary() == sample::key(1));  // whatever its age
+  CHECK(both.keys().others().size() == SharedRing::kMaxLive - 1);
+  CHECK(both.gone(id(2)));
+  CHECK(both.standing(id(2)) == KeyStanding::kUnknown);
+  CHECK(both.standing(id(108)) == KeyStanding::kNewer);
+  SharedRing kept = both;
+  CHECK_FALSE(kept.merge(a));
+  const auto back = SharedRing::decode(both.encode());
+  REQUIRE(back);
+  CHECK(*back == both);
+}
+
+TEST_CASE("shared ring: a key from the end of time is not taken, and jams nothing") {
+  // As a member makes it whose clock is beyond all bounds, or who means harm.
+  SharedRing late = first();
+  REQUIRE(late.add(sample::key(2), kNow));
+  REQUIRE(late.use(id(2), kNow));
+  Bytes bytes = late.encode();
+  constexpr Stamp kEnd{(4'102'444'800'000 - 1'577'836'800'000ULL) << 16};
+  const auto name = u64_bytes(id(2));
+  const auto at = std::search(bytes.begin(), bytes.end(), name.begin(), name.end());
+  put_u64(&*at + 16, kEnd.value);
+  const auto jammed = SharedRing::decode(bytes);
+  REQUIRE(jammed);
+  SharedRing ring = first();
+  REQUIRE(ring.ban(sample::node(7), sample::key(3), kNow));
+  REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+  const SharedRing before = ring;
+  CHECK_FALSE(ring.merge(*jammed, SharedRing::limit(kNow)));
+  CHECK(ring == before);
+  REQUIRE(ring.rotate(sample::key(4), kNow));
+  REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+  CHECK(ring.primary() == sample::key(4));
+  // Who has it cannot make what nobody could read.
+  SharedRing stuck = *jammed;
+  CHECK(stuck.rotate(sample::key(5), kNow).error().code == ErrorCode::kInvalid);
+  CHECK(stuck.ban(sample::node(7), sample::key(5), kNow).error().code == ErrorCode::kInvalid);
+  CHECK(stuck.use(id(1), kNow).error().code == ErrorCode::kInvalid);
+  CHECK(stuck == *jammed);
+}
+
+TEST_CASE("shared ring: whatever clock an edit came from, a later one wins and can be read") {
+  for (const int64_t wall : {int64_t{0}, kNow.ms, kNow.ms * 2, int64_t{1} << 62}) {
+    SharedRing ring = first();
+    REQUIRE(ring.rotate(sample::key(2), {wall}));
+    REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+    for (uint8_t n = 3; n < 8; ++n) {
+      REQUIRE(ring.rotate(sample::key(n), kNow));
+      REQUIRE(ring.settle({{sample::node(1), holder(ring)}}));
+      CHECK(ring.primary() == sample::key(n));
+      CHECK(SharedRing::decode(ring.encode()));
+    }
+    // Also by a host whose clock was reset.
+    SharedRing taken = first();
+    CHECK(taken.merge(ring, SharedRing::limit({std::max(wall, int64_t{0})})));
+    CHECK(taken.primary() == ring.primary());
+  }
 }
 
 TEST_CASE("key id: reads what it writes") {

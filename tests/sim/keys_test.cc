@@ -1,6 +1,7 @@
 // The cluster's key is rotated while hosts are away, apart, or dying; and somebody is banned.
 
 #include "adversary.h"
+#include "gossip/crypto.h"
 #include "scenario.h"
 
 namespace kith::sim {
@@ -191,6 +192,131 @@ TEST_CASE("sim: both sides of a split rotate, and come to one key") {
   }
 }
 
+TEST_CASE("sim: with an old key nobody gets into the roster through who was away meanwhile") {
+  for (uint64_t seed = 985; seed < 988; ++seed) {
+    std::printf("seed %llu, 5 hosts and a stranger\n", static_cast<unsigned long long>(seed));
+    auto world = std::make_unique<World>(seed, 6);
+    for (size_t i = 0; i < 5; ++i) world->start(i);
+    REQUIRE(world->run_until([&] { return world->converged(); }, 30s));
+    world->run_for(5s);
+    const auto is_known = [&](size_t host) {
+      const Node& node = world->host(host).node();
+      return node.catalog().roster().contains(world->host(5).id()) ||
+             node.membership().known(world->host(5).id());
+    };
+    world->net().partition({1, 2, 3, 4}, 6);
+    world->run_for(15s);
+    REQUIRE(world->ask(1, rotation(new_key(3))).result);
+    world->run_for(5s);
+    world->start(5);  // has the old key, and only the one that is away answers to that
+    within(*world, 20s, "it is in, over there",
+           [&] { return world->host(0).node().catalog().roster().contains(world->host(5).id()); });
+    REQUIRE(world->create(0, "kept", 1).result);
+    REQUIRE(world->create(5, "told", 1).result);
+    world->run_for(2s);
+    const size_t joined = world->count("join");
+    world->net().heal_all();
+    within(*world, 30s, "who was away is back", [&] {
+      return ring(*world, 0).primary() == new_key(3) &&
+             world->host(1).node().membership().alive_count() == 5 &&
+             world->host(0).node().membership().alive_count() == 5;
+    });
+    for (int i = 0; i < 200; ++i) {
+      world->run_for(100ms);
+      for (size_t host = 1; host < 5; ++host) REQUIRE_FALSE(is_known(host));
+    }
+    CHECK_FALSE(is_known(0));
+    CHECK(world->count("join") == joined);
+    CHECK(ring(*world, 5).primary() == world->key());
+    CHECK(ring(*world, 5).live().size() == 1);
+    for (size_t host = 0; host < 5; ++host) {  // no edit is lost
+      const auto& services = world->host(host).node().catalog().services();
+      CHECK(services.contains("kept"));
+      CHECK(services.contains("told"));
+      CHECK(ring(*world, host).live().size() == 1);
+    }
+    // It stays so over a restart. With today's key by hand the same host is let in.
+    for (size_t i = 0; i < 5; ++i) world->host(i).kill_agent();
+    world->run_for(1s);
+    for (size_t i = 0; i < 5; ++i) world->start(i);
+    world->run_for(10s);
+    for (size_t host = 0; host < 5; ++host) CHECK_FALSE(is_known(host));
+    world->host(5).kill_agent();
+    world->host(5).start_agent(new_key(3));
+    within(*world, 30s, "it is in", [&] { return world->converged(); });
+    CHECK(is_known(1));
+    CHECK(all_have_only(*world, new_key(3)));
+    // And stays in over the next rotation, which lists it.
+    REQUIRE(world->ask(5, rotation(new_key(4))).result);
+    within(*world, 10s, "the next is the only one",
+           [&] { return all_have_only(*world, new_key(4)); });
+    world->run_for(5s);
+    CHECK(world->converged());
+    CHECK(is_known(1));
+  }
+}
+
+TEST_CASE("sim: who came in on one side of a split stays, though the other's rotation wins") {
+  std::printf("seed 989, 4 hosts and a new one\n");
+  auto world = std::make_unique<World>(989, 5);
+  for (size_t i = 0; i < 4; ++i) world->start(i);
+  REQUIRE(world->run_until([&] { return world->converged(); }, 30s));
+  world->run_for(5s);
+  world->net().partition({0, 1, 4}, 5);
+  world->run_for(15s);
+  REQUIRE(world->ask(0, rotation(new_key(1))).result);
+  within(*world, 10s, "in use", [&] { return ring(*world, 1).primary() == new_key(1); });
+  world->run_for(2s);
+  world->host(4).start_agent(new_key(1));
+  within(*world, 20s, "it is in",
+         [&] { return world->host(0).node().catalog().roster().contains(world->host(4).id()); });
+  REQUIRE(world->ask(3, rotation(new_key(2))).result);
+  world->run_for(5s);
+  world->net().heal_all();
+  within(*world, 60s, "all are together, with the later key alone",
+         [&] { return world->converged() && all_have_only(*world, new_key(2)); });
+  world->run_for(20s);
+  for (size_t i = 0; i < 5; ++i)
+    CHECK(world->host(i).node().catalog().roster().contains(world->host(4).id()));
+  CHECK(world->converged());
+  sound(*world);
+}
+
+TEST_CASE(
+    "sim: a rotation beyond a split, later than a ban, leaves no key that the banned one has") {
+  for (uint64_t seed = 990; seed < 993; ++seed) {
+    std::printf("seed %llu, 6 hosts and a stranger\n", static_cast<unsigned long long>(seed));
+    auto world = std::make_unique<World>(seed, 7);
+    for (size_t i = 0; i < 6; ++i) world->start(i);
+    REQUIRE(world->run_until([&] { return world->converged(); }, 30s));
+    world->run_for(5s);
+    const NodeId banned = world->host(5).id();
+    world->net().partition({0, 1, 2}, 7);
+    world->run_for(15s);
+    REQUIRE(world->ask(0, KeyEdit{KeyEdit::kBan, 0, new_key(1), banned, true}).result);
+    world->run_for(2s);
+    REQUIRE(world->ask(3, rotation(new_key(2))).result);  // with the banned one among them
+    world->run_for(10s);
+    REQUIRE(ring(*world, 5).primary() == new_key(2));
+    world->net().heal_all();
+    within(*world, 60s, "the others have one key, and it has another", [&] {
+      const ClusterKey& now = ring(*world, 0).primary();
+      for (size_t i = 0; i < 5; ++i)
+        if (ring(*world, i).primary() != now || ring(*world, i).live().size() != 1) return false;
+      const auto theirs = ring(*world, 5).live();
+      return !theirs.contains(now.id()) && all_but(*world, banned);
+    });
+    // With no key it has does it come back as somebody else.
+    world->host(5).kill_agent();
+    const Untouched before = look(*world);
+    for (const ClusterKey& key : {world->key(), new_key(2)}) {
+      Adversary as_another(*world, 6, key);
+      knock(*world, as_another, 5, {}, 0);
+      nothing_came_of_it(*world, as_another, before);
+    }
+  }
+}
+
 TEST_CASE("sim: whoever dies in the middle of a rotation, nobody is locked out") {
   for (uint64_t seed = 930; seed < 938; ++seed) {
     auto world = settled(seed, 5);
@@ -341,6 +467,41 @@ TEST_CASE("sim: a ban is heard of by who was away, who then is in and the banned
             .error->message.find("cannot ban itself") != std::string::npos);
   CHECK(world->ask(0, KeyEdit{KeyEdit::kBan, 0, new_key(8), banned, true}).error->code ==
         ErrorCode::kNotFound);
+}
+
+TEST_CASE("sim: a member's key from the end of time is taken by nobody, and a ban gets rid of it") {
+  auto world = settled(975, 5);
+  const NodeId banned = world->host(4).id();
+  SharedRing late(world->key());
+  REQUIRE(late.add(new_key(6), world->host(0).now().wall));
+  REQUIRE(late.use(new_key(6).id(), world->host(0).now().wall));
+  Bytes bytes = late.encode();
+  constexpr uint64_t kEnd = (4'102'444'800'000 - 1'577'836'800'000ULL) << 16;
+  const auto id = u64_bytes(new_key(6).id());
+  const auto at = std::search(bytes.begin(), bytes.end(), id.begin(), id.end());
+  put_u64(&*at + 16, kEnd);
+  REQUIRE(SharedRing::decode(bytes));
+  world->host(4).kill_agent();
+  {
+    Adversary liar(*world, 4, world->key());
+    Bytes frame(8 + bytes.size(), 1);  // first a digest that nobody has
+    std::copy(bytes.begin(), bytes.end(), frame.begin() + 8);
+    for (size_t to = 0; to < 4; ++to) {
+      const uint64_t stream = liar.open(to);
+      world->run_for(1s);
+      CHECK(liar.frame(stream, 2, frame));
+    }
+    world->run_for(3s);
+    CHECK(liar.stream_bytes_heard > 0);
+    for (size_t i = 0; i < 4; ++i) CHECK(ring(*world, i).untouched());
+    REQUIRE(world->ask(1, KeyEdit{KeyEdit::kBan, 0, new_key(5), banned, true}).result);
+  }
+  within(*world, 20s, "the ban's key is the only one", [&] {
+    for (size_t i = 0; i < 4; ++i)
+      if (ring(*world, i).primary() != new_key(5) || ring(*world, i).live().size() != 1)
+        return false;
+    return true;
+  });
 }
 
 TEST_CASE("sim: a host that --force locked out is let in with the new key by hand") {

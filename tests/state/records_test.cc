@@ -64,14 +64,23 @@ TEST_CASE("records: a service document survives the round trip, unknown fields i
 }
 
 TEST_CASE("records: a roster document survives the round trip, unknown fields included") {
-  const RosterDoc doc{node(3),      "pi",        "10.0.0.1:7117", Availability::kDrain,
-                      {{"a", "b"}}, R"({"z":1})"};
+  Admission admission;
+  admission.key = 0xfedcba9876543210;
+  admission.proof.fill(7);
+  const RosterDoc doc{node(3),      "pi",      "10.0.0.1:7117", Availability::kDrain,
+                      {{"a", "b"}}, admission, R"({"z":1})"};
   const Result<RosterDoc> back = roster_from_json(to_json(doc));
   REQUIRE(back);
   CHECK(to_json(*back) == to_json(doc));
   CHECK(back->availability == Availability::kDrain);
   CHECK(back->node == doc.node);
+  CHECK(back->admission == admission);
   CHECK_FALSE(roster_from_json(R"({"node":"zz"})"));
+  std::string short_of_it = to_json(doc);
+  short_of_it.erase(short_of_it.find("fedcba98"), 2);
+  const Result<RosterDoc> shows_nothing = roster_from_json(short_of_it);
+  REQUIRE(shows_nothing);
+  CHECK(shows_nothing->admission == Admission{});
   CHECK_FALSE(roster_from_json("{}"));
 }
 
