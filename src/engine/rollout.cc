@@ -2,6 +2,7 @@
 #include <set>
 #include <vector>
 
+#include "base/defects.h"
 #include "engine/plan.h"
 
 namespace kith {
@@ -57,6 +58,7 @@ bool generation_open(const ServiceDoc& service, const SlotKey& slot,
   const auto mine = static_cast<size_t>(at - order.begin());
   const size_t batch = config.parallelism == 0 ? order.size() : config.parallelism;
   const size_t before = mine / batch * batch;
+  if (defective(Defect::kRolloutStuck) && before >= 3 * batch) return false;
   for (size_t i = 0; i < before; ++i)
     if (!passed.contains(order[i]) && !failed.contains(order[i])) return false;
   return true;
