@@ -379,7 +379,7 @@ void Reconciler::start_waiting(LocalSlot& local, Now now, ReconcileEffects& out)
     const bool current = task.record.generation == service->generation;
     task.spec_json = current ? service->spec_json : service->previous_json;
     task.grace = service->spec.stop_grace;
-    task.monitor = service->spec.update.monitor;
+    task.monitor = rollout_config(*service).monitor;
     task.phase = TaskPhase::kStarting;
     task.record.state = TaskState::kPreparing;
     task.record.message = "preparing";

@@ -71,7 +71,7 @@ Task& Reconciler::create(const SlotKey& slot, LocalSlot& local, const TaskRecord
     record.generation = open ? service->generation : service->previous_generation;
     record.image = service->spec.image;
     task.grace = service->spec.stop_grace;
-    task.monitor = service->spec.update.monitor;
+    task.monitor = rollout_config(*service).monitor;
   }
   record.failures = local.restarts.failures;
   index_[record.id] = slot;

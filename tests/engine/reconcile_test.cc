@@ -365,6 +365,18 @@ TEST_CASE("reconciler: a stop-first update starts the new when the old is gone")
   CHECK(bench.reconciler.tasks()[0].stable);
 }
 
+TEST_CASE("reconciler: a slot of a rollback is watched for as long as the rollback asks") {
+  Bench bench;
+  bench.doc.generation = 3;
+  bench.doc.rolled_back = true;
+  bench.doc.spec.rollback.monitor = seconds(20);
+  (void)bench.run();
+  bench.pass(seconds(19));
+  CHECK_FALSE(bench.reconciler.tasks()[0].stable);
+  bench.pass(seconds(1));
+  CHECK(bench.reconciler.tasks()[0].stable);
+}
+
 TEST_CASE("reconciler: a rollback's own delay wakes it, though nothing else happens") {
   Bench bench;
   bench.slot.index = 2;

@@ -20,8 +20,8 @@ Duration step_of(World& world, const ServiceDoc& service) {
     engine = std::max(engine, pace.stop_least + pace.stop_spread + pace.start_least +
                                   pace.start_spread + kAnswers * pace.answer);
   }
-  return service.spec.update.monitor + rollout_config(service).delay + ReconcileConfig{}.stop_lead +
-         engine;
+  const UpdateConfig& config = rollout_config(service);
+  return config.monitor + config.delay + ReconcileConfig{}.stop_lead + engine;
 }
 
 }  // namespace
