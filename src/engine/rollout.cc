@@ -29,6 +29,12 @@ const UpdateConfig& rollout_config(const ServiceDoc& service) {
   return service.rolled_back ? service.spec.rollback : service.spec.update;
 }
 
+std::string image_of(const ServiceDoc& service, Generation generation) {
+  if (generation == service.generation) return service.spec.image;
+  const auto before = parse_service_spec(service.previous_json);
+  return before ? before->image : std::string();
+}
+
 bool generation_open(const ServiceDoc& service, const SlotKey& slot,
                      std::span<const TaskRecord* const> records) {
   if (service.previous_json.empty() || service.generation <= 1) return true;
