@@ -28,6 +28,7 @@ enum class Defect : uint8_t {
   kConfirmAnyNonce,     ///< row 5 takes an old confirmation for its own
   kStopUnsynced,        ///< row 7 takes what it has not heard of yet for removed
   kTermNotAdvanced,     ///< a start under the highest term known
+  kRolloutStuck,        ///< an update does not go beyond its third batch
 };
 
 #ifdef KITH_DEFECTS

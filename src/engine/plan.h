@@ -106,6 +106,9 @@ constexpr size_t kMaxConfirmations = 64;                     ///< in one record
 /// How the service's containers are replaced now: its update's terms, or its rollback's.
 [[nodiscard]] const UpdateConfig& rollout_config(const ServiceDoc& service);
 
+/// Of what such a container runs: the current spec, or else the one before.
+[[nodiscard]] std::string image_of(const ServiceDoc& service, Generation generation);
+
 /// Rolling update without a leader. `records`: every record of the service, hidden and ended ones
 /// included, from all nodes. True if `slot` may run the service's current generation: there was no
 /// update; or nobody runs another generation any more; or this slot ran the current one before; or

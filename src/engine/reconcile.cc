@@ -381,9 +381,13 @@ void Reconciler::start_waiting(LocalSlot& local, Now now, ReconcileEffects& out)
     const ServiceDoc* service = service_of(task.record.slot);
     if (service == nullptr || service->id != task.record.service_id) continue;
     const bool current = task.record.generation == service->generation;
+    if (!current && task.record.generation != service->previous_generation) {  // edited meanwhile
+      task.record.generation = service->previous_generation;
+      task.record.image = image_of(*service, task.record.generation);
+    }
     task.spec_json = current ? service->spec_json : service->previous_json;
     task.grace = service->spec.stop_grace;
-    task.monitor = service->spec.update.monitor;
+    task.monitor = rollout_config(*service).monitor;
     task.phase = TaskPhase::kStarting;
     task.record.state = TaskState::kPreparing;
     task.record.message = "preparing";

@@ -140,7 +140,7 @@ void Reconciler::adopt_unknown(const ContainerInfo& container, Now now, Reconcil
   record.ports = container.ports;
   task.phase = TaskPhase::kRunning;
   if (const ServiceDoc* service = service_of(container.slot))
-    task.monitor = service->spec.update.monitor;
+    task.monitor = rollout_config(*service).monitor;
   index_[record.id] = record.slot;
   Task& adopted = local.tasks.emplace_back(std::move(task));
   say(adopted.record, "adopted", "term " + std::to_string(container.term), out);

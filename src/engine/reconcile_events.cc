@@ -69,9 +69,9 @@ Task& Reconciler::create(const SlotKey& slot, LocalSlot& local, const TaskRecord
     const bool open = is_open(*service, slot, local, now.mono);
     record.service_id = service->id;
     record.generation = open ? service->generation : service->previous_generation;
-    record.image = service->spec.image;
+    record.image = image_of(*service, record.generation);
     task.grace = service->spec.stop_grace;
-    task.monitor = service->spec.update.monitor;
+    task.monitor = rollout_config(*service).monitor;
   }
   record.failures = local.restarts.failures;
   index_[record.id] = slot;

@@ -2,6 +2,7 @@
 #include <set>
 #include <vector>
 
+#include "base/defects.h"
 #include "engine/plan.h"
 
 namespace kith {
@@ -26,6 +27,12 @@ std::vector<SlotKey> order_of(const ServiceDoc& service, const SlotKey& slot,
 
 const UpdateConfig& rollout_config(const ServiceDoc& service) {
   return service.rolled_back ? service.spec.rollback : service.spec.update;
+}
+
+std::string image_of(const ServiceDoc& service, Generation generation) {
+  if (generation == service.generation) return service.spec.image;
+  const auto before = parse_service_spec(service.previous_json);
+  return before ? before->image : std::string();
 }
 
 bool generation_open(const ServiceDoc& service, const SlotKey& slot,
@@ -57,6 +64,7 @@ bool generation_open(const ServiceDoc& service, const SlotKey& slot,
   const auto mine = static_cast<size_t>(at - order.begin());
   const size_t batch = config.parallelism == 0 ? order.size() : config.parallelism;
   const size_t before = mine / batch * batch;
+  if (defective(Defect::kRolloutStuck) && before >= 3 * batch) return false;
   for (size_t i = 0; i < before; ++i)
     if (!passed.contains(order[i]) && !failed.contains(order[i])) return false;
   return true;

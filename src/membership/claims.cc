@@ -378,11 +378,12 @@ void Swim::hear_roster(std::span<const MemberRumor> rumors, const NodeId& from, 
     if (rumor.claim != Claim::kAlive) continue;
     const auto it = verdicts.find(rumor.subject);
     const bool gone = it != verdicts.end() && it->second->incarnation >= rumor.incarnation;
-    if (!gone || known(rumor.subject)) {
+    const Member* member = find(rumor.subject);
+    if (!gone || (member != nullptr && member->present())) {
       hear_alive(rumor, from, now, out);
-    } else if (restore(rumor, now)) {
+    } else if (member == nullptr && restore(rumor, now)) {
       hear(*it->second, from, now, out);
-    }
+    }  // else it is not here in my view either, and the verdict follows
   }
   for (const MemberRumor& rumor : rumors) {
     const Member* member = find(rumor.subject);

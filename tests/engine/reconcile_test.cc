@@ -371,6 +371,55 @@ TEST_CASE("reconciler: a stop-first update starts the new when the old is gone")
   CHECK(bench.reconciler.tasks()[0].stable);
 }
 
+TEST_CASE("reconciler: a copy of the spec before says so, its image too") {
+  Bench bench;
+  bench.slot.index = 2;
+  bench.doc.spec.replicas = 2;
+  bench.doc.spec.image = "nginx:3";
+  bench.doc.generation = 3;
+  bench.doc.previous_generation = 2;
+  bench.doc.previous_json =
+      R"({"Name":"web","TaskTemplate":{"ContainerSpec":{"Image":"nginx:2"}}})";
+  TaskRecord first;
+  first.id = "first";
+  first.slot = {"web", 1, {}};
+  first.service_id = bench.doc.id;
+  first.node.key[0] = 2;
+  first.state = TaskState::kRunning;
+  first.generation = 2;
+  bench.peers.push_back({std::make_shared<const TaskRecord>(first), false});
+  const std::string id = bench.run();  // its batch is not open
+  CHECK(bench.reconciler.tasks()[0].generation == 2);
+  CHECK(bench.reconciler.tasks()[0].image == "nginx:2");
+
+  // Its successor waits for its end; two updates come meanwhile, and the batch shuts again.
+  bench.tell(TaskHealth{.task_id = id, .health = Health::kUnhealthy});
+  CHECK(bench.sent<StartTask>().empty());
+  bench.doc.generation = 5;
+  bench.doc.previous_generation = 4;
+  bench.doc.previous_json =
+      R"({"Name":"web","TaskTemplate":{"ContainerSpec":{"Image":"nginx:4"}}})";
+  bench.update();
+  bench.tell(TaskGone{.task_id = id});
+  bench.pass(seconds(1));
+  REQUIRE(bench.reconciler.tasks().size() == 1);
+  CHECK(bench.reconciler.tasks()[0].state == TaskState::kPreparing);
+  CHECK(bench.reconciler.tasks()[0].generation == 4);
+  CHECK(bench.reconciler.tasks()[0].image == "nginx:4");
+}
+
+TEST_CASE("reconciler: a slot of a rollback is watched for as long as the rollback asks") {
+  Bench bench;
+  bench.doc.generation = 3;
+  bench.doc.rolled_back = true;
+  bench.doc.spec.rollback.monitor = seconds(20);
+  (void)bench.run();
+  bench.pass(seconds(19));
+  CHECK_FALSE(bench.reconciler.tasks()[0].stable);
+  bench.pass(seconds(1));
+  CHECK(bench.reconciler.tasks()[0].stable);
+}
+
 TEST_CASE("reconciler: a rollback's own delay wakes it, though nothing else happens") {
   Bench bench;
   bench.slot.index = 2;

@@ -326,6 +326,27 @@ TEST_CASE("swim: a restarted node finds its cluster from the persisted roster al
   CHECK(net.run_until([&] { return net.all_alive(); }, 2s));
 }
 
+TEST_CASE("swim: a roster that tells of a death brings no member of one's own roster back") {
+  Net net(5, SwimConfig::lan(), 14);
+  net.run(2s);
+  std::vector<MemberRumor> roster;
+  for (size_t i = 0; i < 4; ++i) roster.push_back(net.swim(i).self_rumor());
+  net.crash(3);
+  net.crash(4);
+  net.run(20s);
+  REQUIRE(net.all_see(3, MemberState::kDead));
+  net.log.clear();
+  net.start(4, 2);
+  for (const MemberRumor& alive : roster) CHECK(net.swim(4).restore(alive, net.now()));
+  net.sync(4, 0);
+  const auto met = [&] { return net.swim(4).find(net.id(0))->state == MemberState::kAlive; };
+  REQUIRE(net.run_until(met, 1s));
+  net.run(5s);
+  CHECK(net.swim(4).find(net.id(3))->state == MemberState::kDead);
+  for (const auto& entry : net.log)
+    CHECK_FALSE((entry.event.node == net.id(3) && entry.event.kind == MemberEventKind::kJoined));
+}
+
 TEST_CASE("swim: newcomers that know one seed are soon known to all, and learn who is dead") {
   Net net(3, SwimConfig::lan(), 13);
   net.run(2s);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "checker.h"
+#include "rollout_bound.h"
 #include "world.h"
 
 namespace kith::sim {
@@ -23,10 +24,12 @@ class SlotChecker final : public Checker {
 
   void now_and_then(World& world) override {
     note_back_off(world);
+    rollouts_.look(world);
     if (world.settled_since() == kNever || world.now() - world.settled_since() <= kSettle) return;
     const std::vector<size_t> live = world.live();
     if (live.empty()) return;
     wrong_.clear();
+    overdue_.clear();
     look(world, world.host(live[0]).node());
     std::erase_if(since_, [&](const auto& item) { return !wrong_.contains(item.first); });
     for (const std::string& what : wrong_) {
@@ -41,10 +44,11 @@ class SlotChecker final : public Checker {
     if (!right) wrong_.insert(what);
   }
 
-  void look(const World& world, const Node& node) {
+  void look(World& world, const Node& node) {
     const auto running = world.running();
     for (const auto& [name, doc] : node.catalog().services()) {
       if (doc->spec.image.starts_with("missing")) continue;
+      overdue_.merge(rollouts_.overdue(world, *doc, world.settled_since()));
       if (doc->spec.mode == ServiceMode::kGlobal) look_at_global(world, node, name);
       if (doc->spec.mode != ServiceMode::kReplicated) continue;
       for (uint32_t index = 1; index <= doc->spec.replicas; ++index) {
@@ -73,7 +77,7 @@ class SlotChecker final : public Checker {
     const ServiceSpec& spec = at->second->spec;
     const bool replicated = spec.mode == ServiceMode::kReplicated;
     judge("copies", !replicated || container.slot.index <= spec.replicas, what + " is scaled away");
-    judge("copies", container.image == spec.image,
+    judge("copies", container.image == spec.image || !overdue_.contains(container.slot),
           what + " runs " + container.image + ", asked for is " + spec.image);
   }
 
@@ -129,6 +133,8 @@ class SlotChecker final : public Checker {
     Instant since;
   };
   std::map<std::string, Wait> waits_;
+  RolloutBound rollouts_;
+  std::set<SlotKey> overdue_;  ///< their update should have come to them
   std::set<std::string> wrong_;
   std::map<std::string, Instant> since_;
 };

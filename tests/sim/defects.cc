@@ -41,6 +41,7 @@ std::vector<DefectCase> all() {
       {Defect::kConfirmAnyNonce, "confirm-any-nonce", "stops", chaos(kApart)},
       {Defect::kStopUnsynced, "stop-unsynced", "stops", chaos({kLoseDisk, kKill})},
       {Defect::kTermNotAdvanced, "term-not-advanced", "starts", chaos(kGoing)},
+      {Defect::kRolloutStuck, "rollout-stuck", "slots", chaos({})},
   };
 }
 

@@ -60,6 +60,26 @@ TEST_CASE("sim: a new image rolls through, one slot after the other") {
   sound(*world);
 }
 
+TEST_CASE("sim: an update of many slots takes its time, batch by batch, and is no stall") {
+  auto world = settled(17, 4);
+  REQUIRE(world->create(0, "web", 16, "nginx:1").result);
+  within(*world, 5s, "web runs", [&] { return world->runs_exactly("web", 16); });
+  world->calm();
+  REQUIRE(world->set_image(3, "web", "nginx:2").result);
+  const auto old = [&] {
+    size_t count = 0;
+    for (size_t i = 0; i < world->size(); ++i)
+      for (const ContainerInfo* container : world->host(i).engine().running())
+        count += container->image != "nginx:2" ? 1 : 0;
+    return count;
+  };
+  world->run_for(80s);  // longer than the hosts have to agree
+  CHECK(old() > 0);
+  within(*world, 60s, "all of the new image",
+         [&] { return old() == 0 && world->runs_exactly("web", 16); });
+  sound(*world);
+}
+
 TEST_CASE("sim: an image that cannot be had fails its own service only") {
   auto world = settled(13, 3);
   REQUIRE(world->create(0, "bad", 2, "missing:1").result);
