@@ -166,6 +166,7 @@ void Reconciler::look(const SlotKey& slot, Now now, ReconcileEffects& out) {
   LocalSlot& local = at->second;
   drop_stale_refusal(slot, local, now, out);
   fire(local, now, out);
+  replace_unhealthy(local, now, out);
   constexpr int kRounds = 4;  // an action may call for the next; none calls for itself
   for (int round = 0; round < kRounds; ++round) {
     const SlotView view = view_of(slot, local, now.mono);

@@ -163,7 +163,10 @@ class Reconciler {
   void start_failed(LocalSlot& local, Task& task, const TaskFailed& event, Now now,
                     ReconcileEffects& out);
   void runs(LocalSlot& local, Task& task, Now now, ReconcileEffects& out);
-  void unhealthy(LocalSlot& local, Task& task, Now now, ReconcileEffects& out);
+  /// Level-triggered: the engine tells of a health only when it changes, and one that was found so
+  /// is told of by nobody.
+  void replace_unhealthy(LocalSlot& local, Now now, ReconcileEffects& out);
+  void unhealthy(LocalSlot& local, const std::string& task_id, Now now, ReconcileEffects& out);
   void say(const TaskRecord& task, std::string_view action, std::string text,
            ReconcileEffects& out) const;
 
