@@ -59,6 +59,7 @@ struct DockerHost::Listing {
 
 /// In ticks since boot; 0 if there is no such process, or only its zombie.
 [[nodiscard]] uint64_t process_start_time(uint32_t pid);
+constexpr Duration kMaxGrace = std::chrono::hours(24 * 365);  ///< of what an engine says
 /// What a container inspection says; kInvalid if it is not one of ours.
 [[nodiscard]] Result<ContainerInfo> container_info(const std::string& inspected);
 [[nodiscard]] std::string one_line(std::string text);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -64,6 +65,8 @@ struct ContainerInfo {
   WallTime created;
   WallTime started;
   std::vector<PortSpec> ports;
+  /// Between SIGTERM and SIGKILL, as it was created with; none: not said, or not known.
+  std::optional<Duration> grace = {};
 };
 
 struct TaskProgress {

@@ -84,6 +84,7 @@ void Reconciler::adopt(const ContainerInfo& container, Now now, ReconcileEffects
 void Reconciler::meet_again(const ContainerInfo& container, Now now, ReconcileEffects& out) {
   const Found found = find(container.task_id);
   Task& task = *found.task;
+  task.grace = container.grace.value_or(task.grace);
   if (task.phase == TaskPhase::kStopping) return send_stop(task, out);
   if (task.phase == TaskPhase::kStarting && container.status == ContainerStatus::kCreated) return;
   task.record.container_id = container.container_id;
@@ -139,8 +140,11 @@ void Reconciler::adopt_unknown(const ContainerInfo& container, Now now, Reconcil
   record.since = container.started;
   record.ports = container.ports;
   task.phase = TaskPhase::kRunning;
-  if (const ServiceDoc* service = service_of(container.slot))
+  if (const ServiceDoc* service = service_of(container.slot)) {
     task.monitor = service->spec.update.monitor;
+    if (service->id == container.service_id) task.grace = service->spec.stop_grace;
+  }
+  task.grace = container.grace.value_or(task.grace);
   index_[record.id] = record.slot;
   Task& adopted = local.tasks.emplace_back(std::move(task));
   say(adopted.record, "adopted", "term " + std::to_string(container.term), out);

@@ -46,3 +46,38 @@ TEST_CASE("reconciler: one that turned unhealthy while nobody listened is replac
   CHECK(bench.sent<StartTask>().size() == 1);
   CHECK(bench.reconciler.history()[0].state == TaskState::kFailed);
 }
+
+TEST_CASE("reconciler: an adopted container has the grace that it was created with") {
+  Bench bench;
+  ContainerInfo found = Bench::container("old", 4, ContainerStatus::kRunning);
+  Duration expected = seconds(90);
+  SUBCASE("its own") {
+    found.grace = seconds(90);
+  }
+  SUBCASE("its own, known later") {
+    bench.up({found});
+    found.grace = seconds(90);
+  }
+  SUBCASE("its service's") {
+    bench.doc.spec.stop_grace = seconds(30);
+    bench.update();
+    expected = seconds(30);
+  }
+  SUBCASE("not another service's of the same name") {
+    bench.doc.spec.stop_grace = seconds(30);
+    bench.doc.id = "web-2";
+    bench.synced = false;
+    bench.update();
+    expected = seconds(10);
+  }
+  SUBCASE("nobody's") {
+    expected = seconds(10);
+  }
+  bench.up({found});
+  bench.synced = true;
+  bench.removed = true;
+  bench.update();
+  bench.pass(seconds(1));
+  REQUIRE(bench.sent<StopTask>().size() == 1);
+  CHECK(bench.sent<StopTask>()[0].grace == expected);
+}
