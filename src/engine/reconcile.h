@@ -108,6 +108,7 @@ class Reconciler {
  private:
   struct LocalSlot {
     std::vector<Task> tasks;  ///< not ended
+    std::vector<KeptTask> kept;
     std::deque<TaskRecord> history;
     Restarts restarts;
     Instant not_before = Instant::min();  ///< no start earlier
@@ -144,6 +145,7 @@ class Reconciler {
   void fire(LocalSlot& local, Now now, ReconcileEffects& out);
   void start_waiting(LocalSlot& local, Now now, ReconcileEffects& out);
   void publish_dirty(LocalSlot& local, ReconcileEffects& out);
+  void remove_outlived(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out);
   void forget_if_done(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out);
 
   // The life of a task.

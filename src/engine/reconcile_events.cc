@@ -183,7 +183,10 @@ bool Reconciler::exited(LocalSlot& local, Task& task, int32_t exit_code, std::st
   end(local, id, before.state, now, out);
   const bool job = service && (service->spec.mode == ServiceMode::kReplicatedJob ||
                                service->spec.mode == ServiceMode::kGlobalJob);
-  if (service && (!local.restarts.allowed(policy, success) || (job && success))) return false;
+  if (service && (!local.restarts.allowed(policy, success) || (job && success))) {
+    local.kept.push_back({.id = id, .service_id = before.service_id, .term = before.term});
+    return false;
+  }
   local.not_before = now.mono + wait;
   if (leaving_ || (service == nullptr && !paused())) return true;
   succeed(before, local, wait, overlaps, now);

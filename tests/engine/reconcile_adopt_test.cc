@@ -81,3 +81,105 @@ TEST_CASE("reconciler: an adopted container has the grace that it was created wi
   REQUIRE(bench.sent<StopTask>().size() == 1);
   CHECK(bench.sent<StopTask>()[0].grace == expected);
 }
+
+namespace {
+
+/// Has run web.1 to its end, and the restart policy says that is that: its id.
+std::string finish(Bench& bench) {
+  bench.doc.spec.restart.condition = RestartCondition::kOnFailure;
+  const std::string id = bench.run();
+  bench.tell(TaskExited{.task_id = id, .exit_code = 0, .out_of_memory = false, .error = {}});
+  bench.update();
+  REQUIRE(bench.effects.commands.empty());
+  return id;
+}
+
+std::vector<std::string> removed(const Bench& bench) {
+  std::vector<std::string> ids;
+  for (const RemoveTask& remove : bench.sent<RemoveTask>()) ids.push_back(remove.task_id);
+  return ids;
+}
+
+}  // namespace
+
+TEST_CASE("reconciler: what has ended for good goes with its slot") {
+  Bench bench;
+  const std::string id = finish(bench);
+  const std::vector<std::string> just_it{id};
+  SUBCASE("of a service that is removed") {
+    bench.removed = true;
+    bench.update();
+    CHECK(removed(bench) == just_it);
+    CHECK(bench.effects.retract == just_it);
+  }
+  SUBCASE("of a slot that is scaled away") {
+    bench.doc.spec.replicas = 0;
+    bench.update();
+    CHECK(removed(bench) == just_it);
+  }
+  SUBCASE("of another service of the same name") {
+    bench.doc.id = "web-2";
+    bench.facts.target = NodeId{};
+    bench.update();
+    CHECK(removed(bench) == just_it);
+  }
+  SUBCASE("of a node that leaves") {
+    bench.begin();
+    bench.reconciler.leave(bench.clock(), bench.effects);
+    CHECK(removed(bench) == just_it);
+  }
+  SUBCASE("but not before it is known that the service is no more") {
+    bench.synced = false;
+    bench.removed = true;
+    bench.update();
+    CHECK(removed(bench).empty());
+    bench.synced = true;
+    bench.update();
+    CHECK(removed(bench) == just_it);
+  }
+  SUBCASE("with the engine away: when it is back") {
+    bench.tell(EngineDown{.reason = "refused", .running = {}});
+    bench.removed = true;
+    bench.update();
+    CHECK(removed(bench).empty());
+    ContainerInfo ended = Bench::container(id, 1, ContainerStatus::kExited);
+    ended.exit_code = 0;
+    bench.up({ended});
+    CHECK(removed(bench) == just_it);
+  }
+  bench.update();
+  CHECK(removed(bench).empty());
+}
+
+TEST_CASE("reconciler: of what has ended for good, the newest of a slot is kept") {
+  Bench bench;
+  const std::string first = finish(bench);
+  bench.doc.generation = 2;
+  bench.update();
+  REQUIRE(bench.sent<StartTask>().size() == 1);
+  CHECK(removed(bench).empty());  // it may not come about
+  const std::string second = bench.sent<StartTask>()[0].task_id;
+  bench.running(second);
+  CHECK(removed(bench) == std::vector<std::string>{first});
+  bench.tell(TaskExited{.task_id = second, .exit_code = 0, .out_of_memory = false, .error = {}});
+  CHECK(removed(bench).empty());
+  bench.update();
+  bench.pass(seconds(100));
+  CHECK(bench.effects.commands.empty());
+
+  // The agent of the next start finds it, and knows by it that there is nothing more to do.
+  Bench next;
+  next.doc = bench.doc;
+  next.facts = bench.facts;
+  next.update();
+  ContainerInfo ended = Bench::container(second, 2, ContainerStatus::kExited);
+  ended.generation = 2;
+  ended.exit_code = 0;
+  next.up({ended});
+  CHECK(next.effects.commands.empty());
+  next.up({ended});
+  CHECK(next.effects.commands.empty());
+  next.removed = true;
+  next.update();
+  CHECK(removed(next) == std::vector<std::string>{second});
+}
