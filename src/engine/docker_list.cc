@@ -243,6 +243,10 @@ void DockerHost::settle(Listing& listing) {
   const auto settled = [](const Task& task) {
     return task.phase == Task::Phase::kKnown || task.phase == Task::Phase::kRunning;
   };
+  std::erase_if(listing.found, [&](const auto& item) {
+    const auto task = tasks_.find(item.second.task_id);
+    return task != tasks_.end() && task->second->told_gone && task->second->container == item.first;
+  });
   std::set<std::string> seen;
   for (auto& [id, container] : listing.found) {
     seen.insert(container.task_id);

@@ -64,14 +64,24 @@ DockerHost::Task& DockerHost::task_of(const std::string& id) {
   return *slot;
 }
 
-void DockerHost::gone(std::string id) {
+void DockerHost::gone(const std::string& id) {
   const auto at = tasks_.find(id);
   if (at == tasks_.end()) return;
-  const int32_t exit_code = at->second->exit_code;
   if (listing_ && !at->second->container.empty()) listing_->removed.insert(at->second->container);
+  tell_gone(*at->second);
   tasks_.erase(at);
-  tell(TaskGone{std::move(id), exit_code});
   start_waiting();
+}
+
+void DockerHost::tell_gone(Task& task) {
+  if (std::exchange(task.told_gone, true)) return;
+  task.pid = 0;
+  tell(TaskGone{task.id, task.exit_code});
+}
+
+bool DockerHost::removing() const {
+  return std::any_of(tasks_.begin(), tasks_.end(),
+                     [](const auto& item) { return item.second->phase == Task::Phase::kStopping; });
 }
 
 // --- Starting ----------------------------------------------------------------------------------
@@ -244,20 +254,38 @@ void DockerHost::stop(Task& task, Duration grace) {
 
 void DockerHost::begin_stop(Task& task, Duration grace) {
   const bool ended = task.phase == Task::Phase::kKnown;
+  const bool again = task.phase == Task::Phase::kStopping;
   task.phase = Task::Phase::kStopping;
   task.grace = grace;
   task.call.cancel();
   start_waiting();
   if (task.container.empty()) return gone(task.id);
-  if (ended || grace <= Duration::zero()) return remove(task);
+  if (ended || task.told_gone) return see_ended(task);
+  if (grace <= Duration::zero()) return again ? see_ended(task) : remove(task);
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(grace).count();
   task.call = ask("POST", container_path(task.container) + "/stop?t=" + std::to_string(seconds), "",
                   grace + patience_.stop_slack, [this, &task](const Result<HttpResponse>&) {
                     // Without the engine there is no killing it either.
                     if (up_)
-                      remove(task);
+                      see_ended(task);
                     else
                       retry_stop(task);
+                  });
+}
+
+// A removal may be slow, or fail for long: what has ended is told before. The engine may say so, by
+// an event or the answer to a stop, before its ports are free: an inspection waits for that.
+void DockerHost::see_ended(Task& task) {
+  if (task.told_gone) return remove(task);
+  task.call = ask("GET", container_path(task.container) + "/json", "", patience_.inspect,
+                  [this, &task](const Result<HttpResponse>& answer) {
+                    if (answer && answer->status == 200) {
+                      const auto info = container_info(answer->body);
+                      const bool ended = info && info->status == ContainerStatus::kExited;
+                      if (ended) task.exit_code = info->exit_code;
+                      if (ended) tell_gone(task);
+                    }
+                    remove(task);
                   });
 }
 

@@ -34,6 +34,7 @@ struct DockerHost::Task {
   bool out_of_memory = false;
   bool exited_early = false;  ///< ended before its start was answered
   bool image_pulled = false;
+  bool told_gone = false;  ///< by TaskGone; its container is still to be removed
   HttpCall call;
   Timer retry;
 

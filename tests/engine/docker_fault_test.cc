@@ -41,7 +41,7 @@ TEST_CASE("docker faults: a stop through an engine that fails at each step") {
         s.engine.rules.push_back({.where = step, .fault = fault, .times = 2, .done = done});
         s.host.run(StopTask{"t1", seconds(1)});
         CHECK(s.host.sees<TaskGone>("t1"));
-        CHECK(s.engine.containers.empty());
+        CHECK(s.host.until([&] { return s.engine.containers.empty(); }));
         CHECK(s.host.count<TaskGone>("t1") == 1);
         CHECK(s.host.count<TaskExited>("t1") == 0);
       }
@@ -125,8 +125,9 @@ TEST_CASE("docker faults: a removal that is under way already is waited for") {
                             .status = 409,
                             .words = "removal of container is already in progress"});
   s.host.run(StopTask{"t1", seconds(1)});
-  CHECK(s.host.sees<TaskGone>("t1"));
+  CHECK(s.host.until([&] { return s.engine.containers.empty(); }));
   CHECK(s.engine.count("DELETE") == 3);
+  CHECK(s.host.count<TaskGone>("t1") == 1);
 }
 
 TEST_CASE("docker faults: a container that comes to be after its create was given up is found") {
@@ -193,7 +194,7 @@ TEST_CASE("docker faults: a container that cannot be inspected is known all the 
     s.host.run(RemoveTask{"ended"});
     CHECK(s.host.sees<TaskGone>("bad"));
     CHECK(s.host.sees<TaskGone>("ended"));
-    CHECK(s.engine.containers.size() == 18);
+    CHECK(s.host.until([&] { return s.engine.containers.size() == 18; }));
   }
 }
 
