@@ -42,7 +42,12 @@ uint64_t process_start_time(uint32_t pid) {
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   while (!text.empty() && text.back() == ' ') text.pop_back();
-  return text;
+  if (text.size() <= kMaxWords) return text;
+  constexpr std::string_view kMore = " ...";
+  size_t end = kMaxWords - kMore.size();
+  const auto inside = [&] { return (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80; };
+  for (int i = 0; i < 3 && inside(); ++i) --end;  // UTF-8 has at most three such bytes in a row
+  return text.substr(0, end).append(kMore);
 }
 
 std::string engine_words(const HttpResponse& response) {
@@ -93,7 +98,7 @@ void DockerHost::begin(Task& task, StartTask start) {
   if (!spec) {
     const std::string id = task.id;
     tasks_.erase(id);
-    tell(TaskFailed{id, TaskState::kPreparing, spec.error().message});
+    tell(TaskFailed{id, TaskState::kPreparing, one_line(spec.error().message)});
     return;
   }
   task.spec = std::move(*spec);
@@ -105,7 +110,8 @@ void DockerHost::begin(Task& task, StartTask start) {
 }
 
 void DockerHost::tell_preparing(const Task& task, std::string message) {
-  tell(TaskProgress{task.id, TaskState::kPreparing, std::move(message), {}, 0, Health::kNone, {}});
+  tell(TaskProgress{
+      task.id, TaskState::kPreparing, one_line(std::move(message)), {}, 0, Health::kNone, {}});
 }
 
 void DockerHost::wait_for_place(Task& task) {
@@ -230,7 +236,7 @@ void DockerHost::failed(Task& task, TaskState phase, std::string error) {
 void DockerHost::give_up(Task& task, TaskState phase, std::string error, bool removed) {
   const std::string id = task.id;
   const bool stopped = task.stop_after_answer.has_value();
-  if (!stopped) tell(TaskFailed{id, phase, std::move(error)});
+  if (!stopped) tell(TaskFailed{id, phase, one_line(std::move(error))});
   if (!removed) {  // what may be left of it is seen to later
     task.phase = Task::Phase::kStopping;
     retry_stop(task);

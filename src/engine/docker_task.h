@@ -63,6 +63,8 @@ struct DockerHost::Listing {
 constexpr Duration kMaxGrace = std::chrono::hours(24 * 365);  ///< of what an engine says
 /// What a container inspection says; kInvalid if it is not one of ours.
 [[nodiscard]] Result<ContainerInfo> container_info(const std::string& inspected);
+constexpr size_t kMaxWords = 1'000;  ///< bytes of others' text: it travels in records
+/// Without line ends; what is longer than kMaxWords ends in ` ...`, never within a character.
 [[nodiscard]] std::string one_line(std::string text);
 /// The engine's own words in an error answer, on one line.
 [[nodiscard]] std::string engine_words(const HttpResponse& response);

@@ -88,5 +88,42 @@ TEST_CASE("docker stops: a list that began before a stop does not show what is g
   CHECK(s.host.find<Inventory>()->containers[0].task_id == "t2");
 }
 
+TEST_CASE("docker faults: the engine's words have a limit, wherever they come from") {
+  std::string endless;
+  while (endless.size() < 20'000) endless += "no \xE2\x82\xAC ";  // of three bytes
+  for (size_t shift = 0; shift < 3; ++shift) {
+    CAPTURE(shift);
+    const std::string words = std::string(shift, 'x') + endless;
+    const auto capped = [&](const std::string& said) {
+      CHECK(said.size() <= kMaxWords);
+      CHECK(said.size() >= kMaxWords - 20);
+      CHECK(said.ends_with(" ..."));
+      CHECK(said.starts_with(words.substr(0, 100)));
+      CHECK_NOTHROW((void)Json(said).dump());  // throws on half a character
+    };
+    Scripted s;
+    s.engine.rules.push_back({.where = "/containers/create", .words = words});
+    s.host.run(start_of("t1", service({"sleep"})));
+    capped(s.host.failure("t1").error);
+    s.engine.pull_lines = {Json{{"error", words}}.dump()};
+    s.host.run(start_of("t2", service({"sleep"}, {{"Image", "far:1"}}), 2));
+    capped(s.host.failure("t2").error);
+
+    // Ours come before the engine's.
+    s.engine.rules.push_back({.where = "/info", .words = words});
+    s.engine.cut_events();
+    REQUIRE(s.host.sees<EngineDown>());
+    CHECK(s.host.find<EngineDown>()->reason.size() <= kMaxWords);
+    s.host.run(start_of("t3", service({"sleep"}, {{"Image", endless}}), 3));
+    REQUIRE(s.host.sees<TaskFailed>("t3"));
+    for (const HostEvent& event : s.host.told) {
+      if (const auto* failed = std::get_if<TaskFailed>(&event))
+        CHECK(failed->error.size() <= kMaxWords);
+      if (const auto* progress = std::get_if<TaskProgress>(&event))
+        CHECK(progress->message.size() <= kMaxWords);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kith::test
