@@ -157,12 +157,12 @@ void DockerHost::created(Task& task, bool retried, Result<HttpResponse> answer) 
     if (body.is_object() && body.contains("Id") && body["Id"].is_string())
       task.container = body["Id"].get<std::string>();
   }
-  if (stop_instead(task)) return;
   if (!answer) {
     looks_left_ = kLooksForLate;  // it may be made yet, when nobody waits for it any more
     look_again();
-    return failed(task, TaskState::kPreparing, answer.error().message);
   }
+  if (stop_instead(task)) return;
+  if (!answer) return failed(task, TaskState::kPreparing, answer.error().message);
   if (answer->status == 201) return start_container(task);
   const std::string words = engine_words(*answer);
   if (answer->status == 404 && !task.image_pulled &&

@@ -125,5 +125,19 @@ TEST_CASE("docker faults: the engine's words have a limit, wherever they come fr
   }
 }
 
+TEST_CASE("docker stops: what comes to be after a create that was stopped is found") {
+  Scripted s(Fault::kNever);
+  s.engine.rules.push_back(
+      {.where = "/containers/create", .fault = Fault::kNever, .late = milliseconds(600)});
+  s.host.run(start_of("t1", service({"sleep"})));
+  REQUIRE(s.host.until([&] { return s.engine.count("/containers/create") == 1; }));
+  s.host.run(StopTask{"t1", seconds(1)});
+  REQUIRE(s.host.sees<TaskGone>("t1"));
+  REQUIRE(s.host.until([&] { return !s.engine.containers.empty(); }));
+  REQUIRE(s.host.sees<Inventory>("", [](const Inventory& i) { return i.containers.size() == 1; }));
+  s.host.run(RemoveTask{"t1"});
+  CHECK(s.host.until([&] { return s.engine.containers.empty(); }));
+}
+
 }  // namespace
 }  // namespace kith::test
