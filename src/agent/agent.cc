@@ -21,6 +21,9 @@ namespace {
 constexpr Duration kLate = std::chrono::milliseconds(20);
 /// From the start until the agent uses only what it will go on using.
 constexpr Duration kSettled = std::chrono::seconds(30);
+/// Who leaves for good waits this long for the engine to remove what has ended.
+constexpr Duration kTidy = std::chrono::seconds(30);
+constexpr Duration kTidyLook = std::chrono::milliseconds(50);
 
 uint64_t draw() {
   uint64_t value = 0;
@@ -56,6 +59,7 @@ Agent::Agent(Loop& loop, const Config& config, std::string name, std::string add
                soon();
              }),
       settled_(loop, forget_start),
+      tidying_(loop, [this] { finish(); }),
       resolver_(loop) {}
 
 Agent::~Agent() {
@@ -261,6 +265,13 @@ void Agent::carry_out() {
   if (!effects.stop || stopping_) return;
   stopping_ = true;
   stop_reason_ = *effects.stop;
+  tidy_until_ = read_now().mono + (stop_reason_.empty() ? kTidy : Duration{});
+  finish();
+}
+
+void Agent::finish() {
+  if (docker_ && docker_->removing() && read_now().mono < tidy_until_)
+    return tidying_.start(kTidyLook);
   for (const Done& done : farewells_) done({});
   farewells_.clear();
   // What was just answered still has to leave.

@@ -76,6 +76,7 @@ class Agent final : public Cluster {
   void soon();
   void turn();
   void carry_out();
+  void finish();
   void arm();
 
   void carry_out(const StreamOpen& open);
@@ -99,6 +100,7 @@ class Agent final : public Cluster {
   NodeEffects effects_;
   Timer timer_;
   Timer settled_;  ///< once, when starting and joining are over
+  Timer tidying_;  ///< looks whether what is to go is gone
   Resolver resolver_;
   std::optional<UdpSocket> udp_;
   std::optional<Listener> listener_;
@@ -117,6 +119,7 @@ class Agent final : public Cluster {
   bool turn_due_ = false;
   std::string stop_reason_;
   bool stopping_ = false;
+  Instant tidy_until_ = kNever;
   std::unique_ptr<Worker> disk_;  ///< last: joined before what its results touch is gone
 };
 

@@ -151,7 +151,7 @@ void DockerHost::follow_events(EngineUp up) {
     if (!up_) return lost(why);
     // Most often it restarts: ask at once, and say that it is down only if it does not answer.
     up_ = false;
-    down_reason_ = why;
+    down_reason_ = one_line(why);
     stop_pulse();
     retry_.start(Duration::zero());
   };
@@ -181,7 +181,7 @@ void DockerHost::check_pulse() {
 
 void DockerHost::lost(const std::string& reason) {
   up_ = false;
-  down_reason_ = reason;
+  down_reason_ = one_line(reason);
   events_.cancel();
   listing_.reset();
   stop_pulse();

@@ -60,6 +60,8 @@ class DockerHost {
 
   void start();
   void run(HostCommand command);
+  /// Something that is to go is still there.
+  [[nodiscard]] bool removing() const;
 
  private:
   struct Task;
@@ -97,10 +99,12 @@ class DockerHost {
   void give_up(Task& task, TaskState phase, std::string error, bool removed);
   void stop(Task& task, Duration grace);
   void begin_stop(Task& task, Duration grace);
+  void see_ended(Task& task);
   void remove(Task& task);
   void retry_stop(Task& task);
   void resume_stops();
-  void gone(std::string id);
+  void gone(const std::string& id);
+  void tell_gone(Task& task);
 
   // docker_pull.cc
   void pull(Task& task);

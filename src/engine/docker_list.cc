@@ -72,6 +72,16 @@ std::vector<PortSpec> ports_of(const Json& inspected) {
   return ports;
 }
 
+/// Docker counts whole seconds; -1 is for ever, which nothing of ours is created with.
+std::optional<Duration> grace_of(const Json& timeout) {
+  if (!timeout.is_number_integer()) return {};
+  constexpr int64_t kMost = std::chrono::floor<std::chrono::seconds>(kMaxGrace).count();
+  if (timeout.is_number_unsigned())
+    return std::chrono::seconds(std::min<uint64_t>(timeout.get<uint64_t>(), kMost));
+  if (timeout.get<int64_t>() < 0) return {};
+  return std::chrono::seconds(std::min(timeout.get<int64_t>(), kMost));
+}
+
 /// kInvalid if it is not one of ours.
 Result<ContainerInfo> labelled_info(std::string container, const Json& labels) {
   ContainerInfo info;
@@ -143,6 +153,7 @@ Result<ContainerInfo> container_info(const std::string& inspected) {
   info->created = wall_time(text(at(json, "Created")));
   info->started = wall_time(text(at(state, "StartedAt")));
   info->ports = ports_of(json);
+  info->grace = grace_of(at(config, "StopTimeout"));
   return info;
 }
 
@@ -232,6 +243,10 @@ void DockerHost::settle(Listing& listing) {
   const auto settled = [](const Task& task) {
     return task.phase == Task::Phase::kKnown || task.phase == Task::Phase::kRunning;
   };
+  std::erase_if(listing.found, [&](const auto& item) {
+    const auto task = tasks_.find(item.second.task_id);
+    return task != tasks_.end() && task->second->told_gone && task->second->container == item.first;
+  });
   std::set<std::string> seen;
   for (auto& [id, container] : listing.found) {
     seen.insert(container.task_id);

@@ -42,7 +42,12 @@ uint64_t process_start_time(uint32_t pid) {
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   while (!text.empty() && text.back() == ' ') text.pop_back();
-  return text;
+  if (text.size() <= kMaxWords) return text;
+  constexpr std::string_view kMore = " ...";
+  size_t end = kMaxWords - kMore.size();
+  const auto inside = [&] { return (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80; };
+  for (int i = 0; i < 3 && inside(); ++i) --end;  // UTF-8 has at most three such bytes in a row
+  return text.substr(0, end).append(kMore);
 }
 
 std::string engine_words(const HttpResponse& response) {
@@ -64,14 +69,24 @@ DockerHost::Task& DockerHost::task_of(const std::string& id) {
   return *slot;
 }
 
-void DockerHost::gone(std::string id) {
+void DockerHost::gone(const std::string& id) {
   const auto at = tasks_.find(id);
   if (at == tasks_.end()) return;
-  const int32_t exit_code = at->second->exit_code;
   if (listing_ && !at->second->container.empty()) listing_->removed.insert(at->second->container);
+  tell_gone(*at->second);
   tasks_.erase(at);
-  tell(TaskGone{std::move(id), exit_code});
   start_waiting();
+}
+
+void DockerHost::tell_gone(Task& task) {
+  if (std::exchange(task.told_gone, true)) return;
+  task.pid = 0;
+  tell(TaskGone{task.id, task.exit_code});
+}
+
+bool DockerHost::removing() const {
+  return std::any_of(tasks_.begin(), tasks_.end(),
+                     [](const auto& item) { return item.second->phase == Task::Phase::kStopping; });
 }
 
 // --- Starting ----------------------------------------------------------------------------------
@@ -83,7 +98,7 @@ void DockerHost::begin(Task& task, StartTask start) {
   if (!spec) {
     const std::string id = task.id;
     tasks_.erase(id);
-    tell(TaskFailed{id, TaskState::kPreparing, spec.error().message});
+    tell(TaskFailed{id, TaskState::kPreparing, one_line(spec.error().message)});
     return;
   }
   task.spec = std::move(*spec);
@@ -95,7 +110,8 @@ void DockerHost::begin(Task& task, StartTask start) {
 }
 
 void DockerHost::tell_preparing(const Task& task, std::string message) {
-  tell(TaskProgress{task.id, TaskState::kPreparing, std::move(message), {}, 0, Health::kNone, {}});
+  tell(TaskProgress{
+      task.id, TaskState::kPreparing, one_line(std::move(message)), {}, 0, Health::kNone, {}});
 }
 
 void DockerHost::wait_for_place(Task& task) {
@@ -141,12 +157,12 @@ void DockerHost::created(Task& task, bool retried, Result<HttpResponse> answer) 
     if (body.is_object() && body.contains("Id") && body["Id"].is_string())
       task.container = body["Id"].get<std::string>();
   }
-  if (stop_instead(task)) return;
   if (!answer) {
     looks_left_ = kLooksForLate;  // it may be made yet, when nobody waits for it any more
     look_again();
-    return failed(task, TaskState::kPreparing, answer.error().message);
   }
+  if (stop_instead(task)) return;
+  if (!answer) return failed(task, TaskState::kPreparing, answer.error().message);
   if (answer->status == 201) return start_container(task);
   const std::string words = engine_words(*answer);
   if (answer->status == 404 && !task.image_pulled &&
@@ -220,7 +236,7 @@ void DockerHost::failed(Task& task, TaskState phase, std::string error) {
 void DockerHost::give_up(Task& task, TaskState phase, std::string error, bool removed) {
   const std::string id = task.id;
   const bool stopped = task.stop_after_answer.has_value();
-  if (!stopped) tell(TaskFailed{id, phase, std::move(error)});
+  if (!stopped) tell(TaskFailed{id, phase, one_line(std::move(error))});
   if (!removed) {  // what may be left of it is seen to later
     task.phase = Task::Phase::kStopping;
     retry_stop(task);
@@ -244,20 +260,38 @@ void DockerHost::stop(Task& task, Duration grace) {
 
 void DockerHost::begin_stop(Task& task, Duration grace) {
   const bool ended = task.phase == Task::Phase::kKnown;
+  const bool again = task.phase == Task::Phase::kStopping;
   task.phase = Task::Phase::kStopping;
   task.grace = grace;
   task.call.cancel();
   start_waiting();
   if (task.container.empty()) return gone(task.id);
-  if (ended || grace <= Duration::zero()) return remove(task);
+  if (ended || task.told_gone) return see_ended(task);
+  if (grace <= Duration::zero()) return again ? see_ended(task) : remove(task);
   const auto seconds = std::chrono::ceil<std::chrono::seconds>(grace).count();
   task.call = ask("POST", container_path(task.container) + "/stop?t=" + std::to_string(seconds), "",
                   grace + patience_.stop_slack, [this, &task](const Result<HttpResponse>&) {
                     // Without the engine there is no killing it either.
                     if (up_)
-                      remove(task);
+                      see_ended(task);
                     else
                       retry_stop(task);
+                  });
+}
+
+// A removal may be slow, or fail for long: what has ended is told before. The engine may say so, by
+// an event or the answer to a stop, before its ports are free: an inspection waits for that.
+void DockerHost::see_ended(Task& task) {
+  if (task.told_gone) return remove(task);
+  task.call = ask("GET", container_path(task.container) + "/json", "", patience_.inspect,
+                  [this, &task](const Result<HttpResponse>& answer) {
+                    if (answer && answer->status == 200) {
+                      const auto info = container_info(answer->body);
+                      const bool ended = info && info->status == ContainerStatus::kExited;
+                      if (ended) task.exit_code = info->exit_code;
+                      if (ended) tell_gone(task);
+                    }
+                    remove(task);
                   });
 }
 

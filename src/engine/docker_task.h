@@ -34,6 +34,7 @@ struct DockerHost::Task {
   bool out_of_memory = false;
   bool exited_early = false;  ///< ended before its start was answered
   bool image_pulled = false;
+  bool told_gone = false;  ///< by TaskGone; its container is still to be removed
   HttpCall call;
   Timer retry;
 
@@ -59,8 +60,11 @@ struct DockerHost::Listing {
 
 /// In ticks since boot; 0 if there is no such process, or only its zombie.
 [[nodiscard]] uint64_t process_start_time(uint32_t pid);
+constexpr Duration kMaxGrace = std::chrono::hours(24 * 365);  ///< of what an engine says
 /// What a container inspection says; kInvalid if it is not one of ours.
 [[nodiscard]] Result<ContainerInfo> container_info(const std::string& inspected);
+constexpr size_t kMaxWords = 1'000;  ///< bytes of others' text: it travels in records
+/// Without line ends; what is longer than kMaxWords ends in ` ...`, never within a character.
 [[nodiscard]] std::string one_line(std::string text);
 /// The engine's own words in an error answer, on one line.
 [[nodiscard]] std::string engine_words(const HttpResponse& response);

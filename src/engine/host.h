@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -30,7 +31,7 @@ struct StartTask {
 };
 
 /// SIGTERM (or the spec's stop signal), `grace`, SIGKILL, then removal of the container. Answered
-/// by TaskGone. Also cancels a start under way.
+/// by TaskGone, which does not wait for the removal. Also cancels a start under way.
 struct StopTask {
   std::string task_id;
   Duration grace{};
@@ -64,6 +65,8 @@ struct ContainerInfo {
   WallTime created;
   WallTime started;
   std::vector<PortSpec> ports;
+  /// Between SIGTERM and SIGKILL, as it was created with; none: not said, or not known.
+  std::optional<Duration> grace = {};
 };
 
 struct TaskProgress {
@@ -96,7 +99,9 @@ struct TaskHealth {
   Health health = Health::kNone;
 };
 
-/// Nothing of the task is left on this host.
+/// No process of the task is left on this host, nor anything that another task could miss: its
+/// ports are free. A container that is left is being removed, and nothing more is told of it. Told
+/// once a task.
 struct TaskGone {
   std::string task_id;
   int32_t exit_code = 0;
@@ -114,7 +119,8 @@ struct EngineDown {
   std::vector<std::string> running;
 };
 
-/// Every container of ours on this host; what is not in it does not exist.
+/// Every container of ours on this host; what is not in it does not exist, or is being removed and
+/// its TaskGone was told.
 struct Inventory {
   std::vector<ContainerInfo> containers;
 };

@@ -166,6 +166,7 @@ void Reconciler::look(const SlotKey& slot, Now now, ReconcileEffects& out) {
   LocalSlot& local = at->second;
   drop_stale_refusal(slot, local, now, out);
   fire(local, now, out);
+  replace_unhealthy(local, now, out);
   constexpr int kRounds = 4;  // an action may call for the next; none calls for itself
   for (int round = 0; round < kRounds; ++round) {
     const SlotView view = view_of(slot, local, now.mono);
@@ -175,6 +176,7 @@ void Reconciler::look(const SlotKey& slot, Now now, ReconcileEffects& out) {
   }
   start_waiting(local, now, out);
   publish_dirty(local, out);
+  remove_outlived(slot, local, out);
   forget_if_done(slot, local, out);
 }
 
@@ -418,6 +420,10 @@ void Reconciler::forget_if_done(const SlotKey& slot, LocalSlot& local, Reconcile
   const ServiceDoc* service = service_of(slot);
   if (!service || !wants(*service, slot)) {
     for (const TaskRecord& task : local.history) out.retract.push_back(task.id);
+    // With the engine away the next Inventory shows them, and nobody wants them then.
+    if (engine_up_)
+      for (const KeptTask& kept : local.kept)
+        out.commands.push_back(RemoveTask{.task_id = kept.id});
     clear_refusal(slot, local, out);
     slots_.erase(slot);
     return;

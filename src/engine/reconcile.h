@@ -108,6 +108,7 @@ class Reconciler {
  private:
   struct LocalSlot {
     std::vector<Task> tasks;  ///< not ended
+    std::vector<KeptTask> kept;
     std::deque<TaskRecord> history;
     Restarts restarts;
     Instant not_before = Instant::min();  ///< no start earlier
@@ -144,6 +145,7 @@ class Reconciler {
   void fire(LocalSlot& local, Now now, ReconcileEffects& out);
   void start_waiting(LocalSlot& local, Now now, ReconcileEffects& out);
   void publish_dirty(LocalSlot& local, ReconcileEffects& out);
+  void remove_outlived(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out);
   void forget_if_done(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out);
 
   // The life of a task.
@@ -163,7 +165,10 @@ class Reconciler {
   void start_failed(LocalSlot& local, Task& task, const TaskFailed& event, Now now,
                     ReconcileEffects& out);
   void runs(LocalSlot& local, Task& task, Now now, ReconcileEffects& out);
-  void unhealthy(LocalSlot& local, Task& task, Now now, ReconcileEffects& out);
+  /// Level-triggered: the engine tells of a health only when it changes, and one that was found so
+  /// is told of by nobody.
+  void replace_unhealthy(LocalSlot& local, Now now, ReconcileEffects& out);
+  void unhealthy(LocalSlot& local, const std::string& task_id, Now now, ReconcileEffects& out);
   void say(const TaskRecord& task, std::string_view action, std::string text,
            ReconcileEffects& out) const;
 

@@ -84,6 +84,7 @@ void Reconciler::adopt(const ContainerInfo& container, Now now, ReconcileEffects
 void Reconciler::meet_again(const ContainerInfo& container, Now now, ReconcileEffects& out) {
   const Found found = find(container.task_id);
   Task& task = *found.task;
+  task.grace = container.grace.value_or(task.grace);
   if (task.phase == TaskPhase::kStopping) return send_stop(task, out);
   if (task.phase == TaskPhase::kStarting && container.status == ContainerStatus::kCreated) return;
   task.record.container_id = container.container_id;
@@ -110,7 +111,13 @@ void Reconciler::adopt_unknown(const ContainerInfo& container, Now now, Reconcil
       std::find_if(local.history.begin(), local.history.end(),
                    [&](const TaskRecord& task) { return task.id == container.task_id; });
   if (known != local.history.end()) {
-    if (exit && finished_for_good(*known)) return;
+    if (exit && finished_for_good(*known)) {
+      const bool kept = std::any_of(local.kept.begin(), local.kept.end(), [&](const KeptTask& one) {
+        return one.id == container.task_id;
+      });
+      if (!kept) out.commands.push_back(RemoveTask{.task_id = container.task_id});
+      return;
+    }
     // Lost from sight for a while, and runs on. One that never ran stays: its term is taken.
     if (!exit && container.status != ContainerStatus::kCreated) local.history.erase(known);
   }
@@ -139,8 +146,13 @@ void Reconciler::adopt_unknown(const ContainerInfo& container, Now now, Reconcil
   record.since = container.started;
   record.ports = container.ports;
   task.phase = TaskPhase::kRunning;
-  if (const ServiceDoc* service = service_of(container.slot))
+  if (const ServiceDoc* service = service_of(container.slot)) {
     task.monitor = rollout_config(*service).monitor;
+    if (service->id == container.service_id) task.grace = service->spec.stop_grace;
+  }
+  task.grace = container.grace.value_or(task.grace);
+  // Somebody started it again by hand.
+  std::erase_if(local.kept, [&](const KeptTask& kept) { return kept.id == record.id; });
   index_[record.id] = record.slot;
   Task& adopted = local.tasks.emplace_back(std::move(task));
   say(adopted.record, "adopted", "term " + std::to_string(container.term), out);
@@ -151,6 +163,24 @@ void Reconciler::adopt_unknown(const ContainerInfo& container, Now now, Reconcil
     return;
   }
   runs(local, adopted, now, out);
+}
+
+// Of what has ended for good only the newest proves anything, and nothing does for another service
+// of the name, or once something newer has come to run here.
+void Reconciler::remove_outlived(const SlotKey& slot, LocalSlot& local, ReconcileEffects& out) {
+  if (local.kept.empty() || !engine_up_ || !listed_) return;
+  const ServiceDoc* service = service_of(slot);
+  Term newest = 0;
+  for (const KeptTask& kept : local.kept) newest = std::max(newest, kept.term);
+  for (const Task& task : local.tasks)
+    if (started(task) && task.phase != TaskPhase::kStarting)
+      newest = std::max(newest, task.record.term);
+  std::erase_if(local.kept, [&](const KeptTask& kept) {
+    const bool of_another = service && service->id != kept.service_id && !paused();
+    if (kept.term >= newest && !of_another && !leaving_) return false;
+    out.commands.push_back(RemoveTask{.task_id = kept.id});
+    return true;
+  });
 }
 
 }  // namespace kith

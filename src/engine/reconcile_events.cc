@@ -183,7 +183,10 @@ bool Reconciler::exited(LocalSlot& local, Task& task, int32_t exit_code, std::st
   end(local, id, before.state, now, out);
   const bool job = service && (service->spec.mode == ServiceMode::kReplicatedJob ||
                                service->spec.mode == ServiceMode::kGlobalJob);
-  if (service && (!local.restarts.allowed(policy, success) || (job && success))) return false;
+  if (service && (!local.restarts.allowed(policy, success) || (job && success))) {
+    local.kept.push_back({.id = id, .service_id = before.service_id, .term = before.term});
+    return false;
+  }
   local.not_before = now.mono + wait;
   if (leaving_ || (service == nullptr && !paused())) return true;
   succeed(before, local, wait, overlaps, now);
@@ -223,9 +226,22 @@ void Reconciler::runs(LocalSlot& local, Task& task, Now now, ReconcileEffects& o
   say(task.record, "running", "term " + std::to_string(task.record.term), out);
 }
 
+void Reconciler::replace_unhealthy(LocalSlot& local, Now now, ReconcileEffects& out) {
+  if (paused() || !engine_up_ || !listed_ || leaving_) return;
+  std::vector<std::string> sick;
+  for (const Task& task : local.tasks)
+    if (task.phase == TaskPhase::kRunning && task.record.desired == TaskState::kRunning &&
+        task.record.health == Health::kUnhealthy)
+      sick.push_back(task.record.id);
+  for (const std::string& id : sick) unhealthy(local, id, now, out);
+}
+
 // As Swarm does: stopped, and another takes its place.
-void Reconciler::unhealthy(LocalSlot& local, Task& task, Now now, ReconcileEffects& out) {
-  if (task.record.desired != TaskState::kRunning) return;
+void Reconciler::unhealthy(LocalSlot& local, const std::string& task_id, Now now,
+                           ReconcileEffects& out) {
+  const Found found = find(task_id);
+  if (found.task == nullptr) return;
+  Task& task = *found.task;
   const ServiceDoc* service = service_of(task.record.slot);
   const Duration ran = task.running_since == kNever ? Duration{} : now.mono - task.running_since;
   const RestartPolicy policy = service ? service->spec.restart : RestartPolicy{};
@@ -233,9 +249,9 @@ void Reconciler::unhealthy(LocalSlot& local, Task& task, Now now, ReconcileEffec
   task.record.error = kUnhealthyWords;
   task.record.failures = local.restarts.failures;
   const TaskRecord before = task.record;
-  stop(local, before.id, false, "unhealthy", now, out);
+  stop(local, task_id, false, "unhealthy", now, out);
   local.not_before = now.mono + wait;
-  if (service == nullptr || leaving_ || !local.restarts.allowed(policy, false)) return;
+  if (service == nullptr || !local.restarts.allowed(policy, false)) return;
   succeed(before, local, wait, false, now);
 }
 
@@ -259,10 +275,7 @@ void Reconciler::on(const TaskProgress& event, Now now, ReconcileEffects& out) {
   task.dirty = true;
   if (record.state == TaskState::kRunning && task.phase == TaskPhase::kStarting)
     task.phase = TaskPhase::kRunning;
-  if (record.health == Health::kUnhealthy)
-    unhealthy(*found.local, task, now, out);
-  else
-    runs(*found.local, task, now, out);
+  runs(*found.local, task, now, out);
   look(slot, now, out);
 }
 
@@ -296,10 +309,7 @@ void Reconciler::on(const TaskHealth& event, Now now, ReconcileEffects& out) {
   const SlotKey slot = found.task->record.slot;
   found.task->record.health = event.health;
   found.task->dirty = true;
-  if (event.health == Health::kUnhealthy)
-    unhealthy(*found.local, *found.task, now, out);
-  else
-    runs(*found.local, *found.task, now, out);
+  runs(*found.local, *found.task, now, out);
   look(slot, now, out);
 }
 

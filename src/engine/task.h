@@ -38,6 +38,13 @@ struct Task {
   bool dirty = true;  ///< the record is not published as it stands
 };
 
+/// Ended for good, and its container is still there: the proof of that after a restart.
+struct KeptTask {
+  std::string id;
+  std::string service_id;
+  Term term = 0;
+};
+
 /// How often a slot failed on this host lately, and how long to wait for the next try.
 struct Restarts {
   uint32_t failures = 0;        ///< in a row

@@ -1,6 +1,7 @@
 #include "engine/container_spec.h"
 
 #include "docker_fixture.h"
+#include "engine/docker_task.h"
 
 namespace kith::test {
 namespace {
@@ -118,6 +119,26 @@ TEST_CASE("container spec: a spec without an image, or no spec at all, is refuse
   for (const char* odd : {R"({"Image":"i","Env":"x","Mounts":7,"Hosts":{"a":1},"Labels":[]})",
                           R"({"Image":"i","Healthcheck":[],"DNSConfig":3,"Sysctls":null})"})
     CHECK(container_spec(start_of("t", {{"TaskTemplate", {{"ContainerSpec", Json::parse(odd)}}}})));
+}
+
+TEST_CASE("container info: the grace that a container was created with") {
+  const auto grace_of = [](const Json& timeout) {
+    Json inspected = {{"Id", "c1"},
+                      {"Config", {{"Labels", {{kTaskLabel, "t1"}, {kServiceLabel, "web"}}}}}};
+    if (!timeout.is_discarded()) inspected["Config"]["StopTimeout"] = timeout;
+    const auto info = container_info(inspected.dump());
+    REQUIRE(info);
+    return info->grace;
+  };
+  CHECK(grace_of(90) == seconds(90));
+  CHECK(grace_of(0) == seconds(0));
+  CHECK(grace_of(Json(Json::value_t::discarded)) == std::nullopt);
+  CHECK(grace_of(nullptr) == std::nullopt);
+  CHECK(grace_of(-1) == std::nullopt);
+  CHECK(grace_of("90") == std::nullopt);
+  CHECK(grace_of(1.5) == std::nullopt);
+  CHECK(grace_of(uint64_t{1} << 63) == kMaxGrace);
+  CHECK(grace_of(int64_t{1} << 62) == kMaxGrace);
 }
 
 }  // namespace

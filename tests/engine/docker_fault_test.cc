@@ -3,76 +3,10 @@
 
 #include <algorithm>
 
-#include "docker_fixture.h"
-#include "scripted_engine.h"
+#include "scripted_host.h"
 
 namespace kith::test {
 namespace {
-
-DockerPatience quick_patience() {
-  DockerPatience patience;
-  patience.first_stop_retry = milliseconds(5);
-  patience.longest_stop_retry = milliseconds(50);
-  patience.first_pause = milliseconds(5);
-  patience.longest_pause = milliseconds(50);
-  patience.first_second_look = milliseconds(30);
-  patience.longest_second_look = milliseconds(60);
-  return patience;
-}
-
-// Only for an engine that does not answer: whatever else is slow must not look so.
-DockerPatience short_patience() {
-  DockerPatience patience = quick_patience();
-  patience.reach = milliseconds(300);
-  patience.answer = milliseconds(400);
-  patience.start = milliseconds(400);
-  patience.list = milliseconds(300);
-  patience.inspect = milliseconds(100);
-  patience.pull_silence = milliseconds(1000);
-  patience.stop_slack = milliseconds(100);
-  return patience;
-}
-
-struct Scripted {
-  Loop loop;
-  ScriptedEngine engine{loop};
-  Watched host;
-
-  explicit Scripted(Fault fault = Fault::kNone)
-      : host(loop, engine.socket(), fault == Fault::kNever ? short_patience() : quick_patience()) {
-    host.is_up();
-  }
-
-  [[nodiscard]] bool ended(const std::string& id) const {
-    return host.find<TaskFailed>(id) != nullptr || host.find<TaskGone>(id) != nullptr;
-  }
-  [[nodiscard]] bool settled(const std::string& id) const {
-    return ended(id) || host.find<TaskProgress>(id, [](const TaskProgress& p) {
-      return p.state == TaskState::kRunning;
-    }) != nullptr;
-  }
-  /// However the start came out: what is told is so, and a stop leaves nothing.
-  void check_start_and_stop(const std::string& id) {
-    REQUIRE(host.until([&] { return settled(id); }));
-    if (ended(id)) {
-      CHECK_FALSE(host.failure(id).error.empty());
-      CHECK(host.failure(id).error.find('\n') == std::string::npos);
-    } else {
-      CHECK(engine.running() == 1);
-      host.run(StopTask{id, Duration::zero()});
-      CHECK(host.sees<TaskGone>(id));
-      CHECK(host.count<TaskFailed>(id) == 0);
-    }
-    engine.rules.clear();
-    CHECK(host.until([&] { return engine.containers.empty(); }));
-    CHECK(host.count<TaskFailed>(id) <= 1);
-    CHECK(host.count<TaskGone>(id) <= 1);
-    CHECK(engine.most_running <= 1);
-  }
-};
-
-constexpr Fault kFaults[] = {Fault::kError,   Fault::kHalf,   Fault::kNever,
-                             Fault::kGarbage, Fault::kNoJson, Fault::kClose};
 
 TEST_CASE("docker faults: a start through an engine that fails at each step") {
   const char* const steps[] = {"/containers/create", "/start", "a/json", "DELETE"};
@@ -107,7 +41,7 @@ TEST_CASE("docker faults: a stop through an engine that fails at each step") {
         s.engine.rules.push_back({.where = step, .fault = fault, .times = 2, .done = done});
         s.host.run(StopTask{"t1", seconds(1)});
         CHECK(s.host.sees<TaskGone>("t1"));
-        CHECK(s.engine.containers.empty());
+        CHECK(s.host.until([&] { return s.engine.containers.empty(); }));
         CHECK(s.host.count<TaskGone>("t1") == 1);
         CHECK(s.host.count<TaskExited>("t1") == 0);
       }
@@ -191,8 +125,9 @@ TEST_CASE("docker faults: a removal that is under way already is waited for") {
                             .status = 409,
                             .words = "removal of container is already in progress"});
   s.host.run(StopTask{"t1", seconds(1)});
-  CHECK(s.host.sees<TaskGone>("t1"));
+  CHECK(s.host.until([&] { return s.engine.containers.empty(); }));
   CHECK(s.engine.count("DELETE") == 3);
+  CHECK(s.host.count<TaskGone>("t1") == 1);
 }
 
 TEST_CASE("docker faults: a container that comes to be after its create was given up is found") {
@@ -259,7 +194,7 @@ TEST_CASE("docker faults: a container that cannot be inspected is known all the 
     s.host.run(RemoveTask{"ended"});
     CHECK(s.host.sees<TaskGone>("bad"));
     CHECK(s.host.sees<TaskGone>("ended"));
-    CHECK(s.engine.containers.size() == 18);
+    CHECK(s.host.until([&] { return s.engine.containers.size() == 18; }));
   }
 }
 

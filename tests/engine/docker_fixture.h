@@ -80,6 +80,7 @@ class Watched {
   void start() { host_->start(); }
   void run(HostCommand command) { host_->run(std::move(command)); }
   void destroy() { host_.reset(); }
+  [[nodiscard]] bool removing() const { return host_->removing(); }
   /// Started, and its EngineUp seen.
   void is_up() {
     start();
