@@ -286,7 +286,7 @@ TEST_CASE("reconciler: a copy of the spec before says so, its image too") {
   first.node.key[0] = 2;
   first.state = TaskState::kRunning;
   first.generation = 2;
-  bench.peers.push_back({std::make_shared<const TaskRecord>(first), false});
+  bench.peers.push_back(std::make_shared<const TaskRecord>(first));
   const std::string id = bench.run();  // its batch is not open
   CHECK(bench.reconciler.tasks()[0].generation == 2);
   CHECK(bench.reconciler.tasks()[0].image == "nginx:2");
