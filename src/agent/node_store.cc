@@ -135,6 +135,11 @@ void Node::run_edits(Now now) {
     }
     EditInFlight flight{next_persist_++, pending.id, {}, drafted->result, {}};
     flight.documents.push_back(*scratch.find_any(drafted->key));
+    // Of the whole store, which the scratch knows nothing of.
+    if (const Status room = docs_.has_room(flight.documents.back()); !room) {
+      answer(pending.id, fail(room.error()));
+      continue;
+    }
     out_.persists.push_back({flight.persist, std::move(effects.batch)});
     editing_ = std::move(flight);
     if (defective(Defect::kEditBeforeDisk)) finish_edit({}, now);

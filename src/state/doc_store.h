@@ -114,7 +114,7 @@ class DocStore {
   void restore(std::vector<Document> documents, std::vector<Conflict> conflicts, Stamp horizon);
 
   /// Makes the next version of a document: later by at least 1 ms than what it edits, whatever the
-  /// clock says. kTooLarge: the record or the number of documents. On error nothing has changed.
+  /// clock says. kTooLarge: the record, or has_room. On error nothing has changed.
   [[nodiscard]] Result<DocVersion> put(std::string_view key, std::string body, Now now,
                                        const NodeId& author, DocEffects& out);
   /// Leaves a tombstone. kNotFound: there is no such live document.
@@ -146,6 +146,9 @@ class DocStore {
   [[nodiscard]] std::vector<const Document*> list(std::string_view prefix) const;
   /// Ordered by (key, version).
   [[nodiscard]] std::vector<const Conflict*> conflicts() const;
+  /// kTooLarge, in words for people, if this version of its key would be beyond kMaxDocuments or
+  /// kMaxDocumentBytes here.
+  [[nodiscard]] Status has_room(const Document& document) const;
   [[nodiscard]] size_t size() const { return documents_.size(); }
   /// Of all keys and bodies; not of conflicts.
   [[nodiscard]] size_t bytes() const { return bytes_; }

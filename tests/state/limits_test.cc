@@ -221,6 +221,9 @@ TEST_CASE("doc store: documents keep to a size in all") {
   DocEffects out;
   CHECK(store.put("service/more", std::string(60'000, 'y'), kNow, node(1), out).error().code ==
         ErrorCode::kTooLarge);
+  CHECK(store.has_room(document("service/more", 0, std::string(60'000, 'y'))).error().code ==
+        ErrorCode::kTooLarge);
+  CHECK(store.has_room(document("service/0", 0, std::string(60'000, 'y'))));
   CHECK(store.merge(document("service/0", -100, std::string(60'001, 'y')), kNow, out) ==
         MergeOutcome::kApplied);
   CHECK(store.remove("service/1", kNow, node(1), out));
