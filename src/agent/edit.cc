@@ -124,6 +124,17 @@ Result<Drafted> make(const RemoveNode& edit, const Catalog& catalog, const Work&
   return Drafted{roster_key(edit.node), true, {}, {}};
 }
 
+Drafted make(const Enrol& edit, const Catalog& catalog) {
+  const auto at = catalog.roster().find(edit.node);
+  RosterDoc doc;
+  if (at != catalog.roster().end()) doc = at->second;
+  doc.node = edit.node;
+  doc.name = edit.name;
+  doc.address = edit.address;
+  if (edit.admission) doc.admission = *edit.admission;
+  return {roster_key(doc.node), false, to_json(doc), {}};
+}
+
 }  // namespace
 
 uint64_t index_of(const DocStore& docs, std::string_view key) {
@@ -144,8 +155,7 @@ Result<Drafted> draft(const Edit& edit, const Catalog& catalog, const DocStore& 
   }
   if (const auto* update = std::get_if<UpdateNode>(&edit)) return make(*update, catalog, docs);
   if (const auto* remove = std::get_if<RemoveNode>(&edit)) return make(*remove, catalog, work);
-  const RosterDoc& self = std::get<Enrol>(edit).doc;
-  return Drafted{roster_key(self.node), false, to_json(self), {}};
+  return make(std::get<Enrol>(edit), catalog);
 }
 
 }  // namespace kith

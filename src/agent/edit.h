@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -45,9 +46,12 @@ struct KeyEdit {
   NodeId node;          ///< ban
   bool force = false;
 };
-/// This node's own entry in the roster.
+/// This node's own entry in the roster: what an operator says in it stays.
 struct Enrol {
-  RosterDoc doc;
+  NodeId node;
+  std::string name;
+  std::string address;
+  std::optional<Admission> admission;
 };
 using Edit = std::variant<CreateService, UpdateService, RemoveService, UpdateNode, RemoveNode,
                           KeyEdit, Enrol>;

@@ -257,13 +257,9 @@ void Node::enrol(Now now) {
   if (at != catalog_.roster().end() && at->second.name == setup_.name &&
       at->second.address == address && shown)
     return;
-  RosterDoc doc;
-  if (at != catalog_.roster().end()) doc = at->second;
-  if (!shown) doc.admission = ring.admission(self());
-  doc.node = self();
-  doc.name = setup_.name;
-  doc.address = address;
-  enrolling_ = edit(Enrol{doc});
+  Enrol entry{self(), setup_.name, address, {}};
+  if (!shown) entry.admission = ring.admission(self());
+  enrolling_ = edit(std::move(entry));
   enrol_not_before_ = now.mono + kEnrolPause;
 }
 

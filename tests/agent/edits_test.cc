@@ -111,3 +111,23 @@ TEST_CASE("edits: one for which there is no room is refused, not acknowledged an
   CHECK(alone.ask(drained));
   CHECK(alone.entry().availability == Availability::kDrain);
 }
+
+TEST_CASE("edits: a host that comes under another name keeps what was said of it meanwhile") {
+  const Identity identity = Identity::generate();
+  RosterDoc before;
+  before.node = identity.id();
+  before.name = "old";
+  before.address = "10.0.0.9:7400";
+  Alone alone(loaded({{roster_key(before.node), to_json(before)}}), {}, identity);
+  UpdateNode drained = alone.update({{"disk", "ssd"}});
+  drained.availability = Availability::kDrain;
+  // Both are queued before the first is on disk.
+  alone.node->edit(drained);
+  alone.step();
+  REQUIRE(alone.out.persists.size() == 1);
+  alone.settle();
+  CHECK(alone.entry().name == "n1");
+  CHECK(alone.entry().address == "10.0.0.1:7400");
+  CHECK(alone.entry().availability == Availability::kDrain);
+  CHECK(alone.entry().labels == Labels{{"disk", "ssd"}});
+}
