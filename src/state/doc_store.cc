@@ -275,8 +275,14 @@ void DocStore::purge(Now now, DocEffects& out) {
   raise_horizon(horizon, now, out);
 }
 
+/// No honest peer has such a horizon: it is the stamp of what was deleted a while ago. By the
+/// stamps seen as well, since this host's clock may be at 1970.
+bool DocStore::beyond_all_known(Stamp horizon, Now now) const {
+  return horizon > std::max(Stamp::from_wall(now.wall), clock_.last());
+}
+
 void DocStore::raise_horizon(Stamp horizon, Now now, DocEffects& out) {
-  if (horizon <= horizon_ || horizon > std::max(Stamp::from_wall(now.wall), clock_.last())) return;
+  if (horizon <= horizon_ || beyond_all_known(horizon, now)) return;
   horizon_ = horizon;
   clock_.observe(horizon);
   out.batch.horizon = horizon;
@@ -287,7 +293,7 @@ void DocStore::raise_horizon(Stamp horizon, Now now, DocEffects& out) {
 }
 
 void DocStore::drop(std::string_view key, Stamp horizon, Now now, DocEffects& out) {
-  if (horizon > Stamp::from_wall(now.wall)) return;
+  if (beyond_all_known(horizon, now)) return;
   const auto at = documents_.find(key);
   if (at == documents_.end() || at->second.deleted || at->second.version.stamp > horizon) return;
   (void)add_conflict({at->second, {}, ConflictReason::kOlderThanHorizon, now.wall}, out);

@@ -133,7 +133,7 @@ class DocStore {
   void raise_horizon(Stamp horizon, Now now, DocEffects& out);
   /// Moves a live document no later than `horizon` to the conflicts: a peer with that horizon,
   /// which is no earlier than ours, lacks it, so it was deleted there. Does nothing for a horizon
-  /// in this host's future, which no honest peer has. SyncSink::drop_documents.
+  /// after all that is known here, as raise_horizon. SyncSink::drop_documents.
   void drop(std::string_view key, Stamp horizon, Now now, DocEffects& out);
   /// Forgets a conflict. False if there is none of that id.
   bool dismiss(uint64_t conflict_id, DocEffects& out);
@@ -180,6 +180,7 @@ class DocStore {
   /// Adds a document to the digests and the size, or takes it off.
   void digest(const Document& document, bool add);
   [[nodiscard]] bool fits(const Document& document) const;
+  [[nodiscard]] bool beyond_all_known(Stamp horizon, Now now) const;
   bool add_conflict(Conflict conflict, DocEffects& out);
   void settle(uint64_t conflict_id, DocEffects& out);
   void settle_equal(const Document& document, DocEffects& out);

@@ -214,6 +214,27 @@ TEST_CASE("sync: who slept past the deletes does not bring them back, whoever st
   }
 }
 
+TEST_CASE("sync: who slept past the deletes drops them although its clock is at 1970") {
+  for (const bool turned : {false, true}) {
+    Peer awake(1);
+    Peer asleep(2);
+    awake.put("service/gone", "x");
+    sync(awake, asleep);
+    awake.ms = kDay;
+    awake.remove("service/gone");
+    awake.ms = 40 * kDay;
+    awake.put("service/new", "x");
+    DocEffects out;
+    awake.docs.purge(awake.now(), out);
+    asleep.ms = -kStart;
+    // The first exchange brings what is later than the horizon.
+    for (int i = 0; i < 2; ++i) turned ? sync(asleep, awake) : sync(awake, asleep);
+    CHECK(asleep.docs.find("service/gone") == nullptr);
+    CHECK(asleep.docs.find("service/new") != nullptr);
+    CHECK(equal(awake, asleep));
+  }
+}
+
 TEST_CASE("sync: a newcomer gets everything, from before the horizon too") {
   for (const bool turned : {false, true}) {
     Peer elder(1);
