@@ -144,6 +144,21 @@ TEST_CASE("sync: equal stores exchange digests and nothing else") {
   CHECK(one.documents_received == 0);
 }
 
+TEST_CASE("sync: of what lies beside a difference nothing is sent again, whoever starts") {
+  for (const bool turned : {false, true}) {
+    Peer a(1);
+    Peer b(2);
+    for (int i = 0; i < 5'000; ++i) a.put("service/" + std::to_string(i), "x");
+    sync(a, b);
+    REQUIRE(equal(a, b));
+    a.ms = 1;
+    a.put("service/7", "y");
+    const auto one = turned ? sync(b, a) : sync(a, b);
+    CHECK(equal(a, b));
+    CHECK(one.documents_sent + one.documents_received == 1);
+  }
+}
+
 TEST_CASE("sync: both sides learn of a conflict, whoever starts") {
   for (const bool turned : {false, true}) {
     Peer a(1);
