@@ -53,15 +53,20 @@ struct Enrol {
   std::string address;
   std::optional<Admission> admission;
 };
+/// The homes of pinned slots that came to run without one.
+struct WriteHomes {
+  std::string service;
+};
 using Edit = std::variant<CreateService, UpdateService, RemoveService, UpdateNode, RemoveNode,
-                          KeyEdit, Enrol>;
+                          KeyEdit, Enrol, WriteHomes>;
 
 /// The document an edit comes to.
 struct Drafted {
   std::string key;
   bool remove = false;
   std::string body;
-  std::string result;  ///< what the asker is told: a new service's id
+  std::string result;   ///< what the asker is told: a new service's id
+  bool yields = false;  ///< loses against any other edit of the version that it is made from
 };
 
 /// Checks an edit of documents against what is known and drafts its document. Writes nothing.
