@@ -81,6 +81,27 @@ Result<Drafted> make(const UpdateService& edit, const Catalog& catalog, const Do
   return drafted(doc);
 }
 
+/// An operator's labels of those that a client sends back, which are all that it was shown: the
+/// node's own configuration's among them.
+Result<std::map<std::string, std::string>> operators_labels(const UpdateNode& edit,
+                                                            const RosterDoc& before,
+                                                            const Catalog& catalog) {
+  std::map<std::string, std::string> labels = edit.labels;
+  const NodeInfo* info = catalog.info(edit.node);
+  if (info == nullptr) return labels;
+  for (const auto& [name, value] : info->labels) {
+    if (before.labels.contains(name)) continue;
+    const auto at = labels.find(name);
+    if (at == labels.end())
+      return fail(ErrorCode::kInvalid, "label " + name + " stands in node " + info->name +
+                                           "'s own configuration: remove it under node.labels "
+                                           "there and restart its agent, or give it another "
+                                           "value here");
+    if (at->second == value) labels.erase(at);
+  }
+  return labels;
+}
+
 Result<Drafted> make(const UpdateNode& edit, const Catalog& catalog, const DocStore& docs) {
   const auto at = catalog.roster().find(edit.node);
   if (at == catalog.roster().end())
@@ -89,8 +110,10 @@ Result<Drafted> make(const UpdateNode& edit, const Catalog& catalog, const DocSt
   if (index_of(docs, key) != edit.expected_index)
     return fail(ErrorCode::kConflict, std::string(kOutOfSequence));
   RosterDoc doc = at->second;
+  auto labels = operators_labels(edit, doc, catalog);
+  if (!labels) return fail(labels.error());
   doc.availability = edit.availability;
-  doc.labels = edit.labels;
+  doc.labels = std::move(*labels);
   return Drafted{key, false, to_json(doc), {}};
 }
 

@@ -131,3 +131,35 @@ TEST_CASE("edits: a host that comes under another name keeps what was said of it
   CHECK(alone.entry().availability == Availability::kDrain);
   CHECK(alone.entry().labels == Labels{{"disk", "ssd"}});
 }
+
+TEST_CASE("edits: what a node's configuration says is not made an operator's word") {
+  Alone alone({}, {{"disk", "ssd"}, {"zone", "attic"}});
+  alone.settle();
+  // A client sends back all labels that it was shown, whatever it changes.
+  REQUIRE(alone.ask(alone.update({{"disk", "ssd"}, {"zone", "attic"}})));
+  CHECK(alone.entry().labels.empty());
+  REQUIRE(alone.ask(alone.update({{"disk", "ssd"}, {"zone", "attic"}, {"rack", "2"}})));
+  CHECK(alone.entry().labels == Labels{{"rack", "2"}});
+  REQUIRE(alone.ask(alone.update({{"disk", "hdd"}, {"zone", "attic"}, {"rack", "2"}})));
+  CHECK(alone.entry().labels == Labels{{"disk", "hdd"}, {"rack", "2"}});
+  SUBCASE("an operator's word stays one, also if it says the same") {
+    REQUIRE(alone.ask(alone.update({{"disk", "ssd"}, {"zone", "attic"}, {"rack", "2"}})));
+    CHECK(alone.entry().labels == Labels{{"disk", "ssd"}, {"rack", "2"}});
+  }
+  SUBCASE("one that hides the configuration's can be removed, and that shows again") {
+    REQUIRE(alone.ask(alone.update({{"zone", "attic"}})));
+    CHECK(alone.entry().labels.empty());
+    alone.settle();
+    CHECK(alone.node->nodes(alone.now())[0].view.labels ==
+          Labels{{"disk", "ssd"}, {"zone", "attic"}});
+  }
+  SUBCASE("the configuration's own is removed there") {
+    const auto refused = alone.ask(alone.update({{"disk", "hdd"}}));
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == ErrorCode::kInvalid);
+    CHECK(refused.error().message ==
+          "label zone stands in node n1's own configuration: remove it under node.labels there "
+          "and restart its agent, or give it another value here");
+    CHECK(alone.entry().labels == Labels{{"disk", "hdd"}, {"rack", "2"}});
+  }
+}
