@@ -73,4 +73,31 @@ TEST_CASE("sim: a pinned slot whose home was removed gets another with the next 
   sound(*world);
 }
 
+TEST_CASE("sim: a home that a node writes by itself undoes nothing that somebody asked for") {
+  auto world = settled(62, 3);
+  REQUIRE(world->ask(0, CreateService{kSpec}).result);
+  world->run_for(5s);
+  world->net().partition({1}, 3);
+  world->run_for(10s);
+  auto update = world->edit_of(0, "db", {}, {});
+  REQUIRE(update);
+  std::string spec = kSpec;
+  std::get<UpdateService>(*update).spec_json = spec.replace(spec.find("pg"), 2, "pg:2");
+  REQUIRE(world->ask(0, std::move(*update)).result);
+  world->run_for(1s);
+  REQUIRE(label(*world, 1, 1).result);  // on the other side, and later
+  within(*world, 10s, "it runs there", [&] { return runs_on(*world, 1); });
+  within(*world, 10s, "it has a home", [&] { return !doc(*world, 1).homes.empty(); });
+  world->net().heal_all();
+  within(*world, 60s, "what was asked for runs at home", [&] {
+    return runs_on(*world, 1) && world->host(1).engine().running()[0]->image == "pg:2" &&
+           world->converged() && !doc(*world, 0).homes.empty();
+  });
+  for (size_t i = 0; i < 3; ++i) {
+    CHECK(doc(*world, i).spec.image == "pg:2");
+    CHECK(doc(*world, i).homes == std::map<uint32_t, NodeId>{{1, world->host(1).id()}});
+  }
+  sound(*world);
+}
+
 }  // namespace kith::sim
