@@ -1,9 +1,7 @@
 #include "agent/edit.h"
 
-#include <algorithm>
-
+#include "agent/homes.h"
 #include "base/hash.h"
-#include "placement/assign.h"
 
 namespace kith {
 namespace {
@@ -31,25 +29,6 @@ std::shared_ptr<const ServiceDoc> by_id(const Catalog& catalog, const std::strin
   for (const auto& [name, doc] : catalog.services())
     if (doc->id == id) return doc;
   return nullptr;
-}
-
-/// A pinned slot lives where it was first placed: each slot without a home gets one.
-void settle_homes(ServiceDoc& doc, const Work& work) {
-  if (doc.spec.failover != Failover::kPinned || doc.spec.mode != ServiceMode::kReplicated) return;
-  std::erase_if(doc.homes, [&](const auto& home) { return home.first > doc.spec.replicas; });
-  if (doc.homes.size() >= doc.spec.replicas) return;
-  PlacementView view = work.view();
-  std::erase_if(view.services, [&](const ServiceDoc& other) { return other.name == doc.name; });
-  ServiceDoc free = doc;
-  free.spec.failover = Failover::kEager;
-  view.services.push_back(std::move(free));
-  put_in_order(view);
-  const Assignment assignment = assign(view);
-  for (uint32_t index = 1; index <= doc.spec.replicas; ++index) {
-    if (doc.homes.contains(index)) continue;
-    const SlotTarget* slot = assignment.find(SlotKey{doc.name, index, {}});
-    if (slot != nullptr && !slot->target.none()) doc.homes[index] = slot->target;
-  }
 }
 
 Drafted drafted(const ServiceDoc& doc) {
@@ -97,8 +76,30 @@ Result<Drafted> make(const UpdateService& edit, const Catalog& catalog, const Do
   doc.rolled_back = edit.rollback;
   doc.updated = now;
   if (*before != *after) doc.generation = next_generation(doc.generation, *after);
+  drop_lost_homes(doc, docs);
   settle_homes(doc, work);
   return drafted(doc);
+}
+
+/// An operator's labels of those that a client sends back, which are all that it was shown: the
+/// node's own configuration's among them.
+Result<std::map<std::string, std::string>> operators_labels(const UpdateNode& edit,
+                                                            const RosterDoc& before,
+                                                            const Catalog& catalog) {
+  std::map<std::string, std::string> labels = edit.labels;
+  const NodeInfo* info = catalog.info(edit.node);
+  if (info == nullptr) return labels;
+  for (const auto& [name, value] : info->labels) {
+    if (before.labels.contains(name)) continue;
+    const auto at = labels.find(name);
+    if (at == labels.end())
+      return fail(ErrorCode::kInvalid, "label " + name + " stands in node " + info->name +
+                                           "'s own configuration: remove it under node.labels "
+                                           "there and restart its agent, or give it another "
+                                           "value here");
+    if (at->second == value) labels.erase(at);
+  }
+  return labels;
 }
 
 Result<Drafted> make(const UpdateNode& edit, const Catalog& catalog, const DocStore& docs) {
@@ -109,8 +110,10 @@ Result<Drafted> make(const UpdateNode& edit, const Catalog& catalog, const DocSt
   if (index_of(docs, key) != edit.expected_index)
     return fail(ErrorCode::kConflict, std::string(kOutOfSequence));
   RosterDoc doc = at->second;
+  auto labels = operators_labels(edit, doc, catalog);
+  if (!labels) return fail(labels.error());
   doc.availability = edit.availability;
-  doc.labels = edit.labels;
+  doc.labels = std::move(*labels);
   return Drafted{key, false, to_json(doc), {}};
 }
 
@@ -122,6 +125,32 @@ Result<Drafted> make(const RemoveNode& edit, const Catalog& catalog, const Work&
                 "node " + edit.node.docker_id() +
                     " is not down and can't be removed; stop its agent first");
   return Drafted{roster_key(edit.node), true, {}, {}};
+}
+
+/// Nobody asked for it: what somebody asks for of the same version goes before it.
+Result<Drafted> make(const WriteHomes& edit, const Catalog& catalog, const Work& work) {
+  const auto at = catalog.services().find(edit.service);
+  if (at == catalog.services().end())
+    return fail(ErrorCode::kNotFound, "service " + edit.service + " not found");
+  ServiceDoc doc = *at->second;
+  const size_t before = doc.homes.size();
+  doc.homes.merge(unwritten_homes(doc, catalog, work));
+  if (doc.homes.size() == before)
+    return fail(ErrorCode::kConflict, "service " + edit.service + ": no home to write any more");
+  Drafted out = drafted(doc);
+  out.yields = true;
+  return out;
+}
+
+Drafted make(const Enrol& edit, const Catalog& catalog) {
+  const auto at = catalog.roster().find(edit.node);
+  RosterDoc doc;
+  if (at != catalog.roster().end()) doc = at->second;
+  doc.node = edit.node;
+  doc.name = edit.name;
+  doc.address = edit.address;
+  if (edit.admission) doc.admission = *edit.admission;
+  return {roster_key(doc.node), false, to_json(doc), {}};
 }
 
 }  // namespace
@@ -144,8 +173,8 @@ Result<Drafted> draft(const Edit& edit, const Catalog& catalog, const DocStore& 
   }
   if (const auto* update = std::get_if<UpdateNode>(&edit)) return make(*update, catalog, docs);
   if (const auto* remove = std::get_if<RemoveNode>(&edit)) return make(*remove, catalog, work);
-  const RosterDoc& self = std::get<Enrol>(edit).doc;
-  return Drafted{roster_key(self.node), false, to_json(self), {}};
+  if (const auto* homes = std::get_if<WriteHomes>(&edit)) return make(*homes, catalog, work);
+  return make(std::get<Enrol>(edit), catalog);
 }
 
 }  // namespace kith

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -45,19 +46,27 @@ struct KeyEdit {
   NodeId node;          ///< ban
   bool force = false;
 };
-/// This node's own entry in the roster.
+/// This node's own entry in the roster: what an operator says in it stays.
 struct Enrol {
-  RosterDoc doc;
+  NodeId node;
+  std::string name;
+  std::string address;
+  std::optional<Admission> admission;
+};
+/// The homes of pinned slots that came to run without one.
+struct WriteHomes {
+  std::string service;
 };
 using Edit = std::variant<CreateService, UpdateService, RemoveService, UpdateNode, RemoveNode,
-                          KeyEdit, Enrol>;
+                          KeyEdit, Enrol, WriteHomes>;
 
 /// The document an edit comes to.
 struct Drafted {
   std::string key;
   bool remove = false;
   std::string body;
-  std::string result;  ///< what the asker is told: a new service's id
+  std::string result;   ///< what the asker is told: a new service's id
+  bool yields = false;  ///< loses against any other edit of the version that it is made from
 };
 
 /// Checks an edit of documents against what is known and drafts its document. Writes nothing.

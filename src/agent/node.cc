@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "agent/homes.h"
 #include "base/hash.h"
 
 namespace kith {
@@ -202,6 +203,7 @@ void Node::look(Now now) {
   // Also of the keys: they tell which entries of the roster count.
   work_.update(catalog_, hash_combine(docs_.root(), keys_.digest()), swim_.members(), self(),
                now.mono >= calm_at_);
+  homes_to_write_ = kith::homes_to_write(catalog_, work_, self());
   Situation situation = work_.situation(catalog_, setup_.epoch, reconciler_.concerns());
   situation.synced = synced_ && booted_;
   ReconcileEffects effects;
@@ -306,6 +308,7 @@ void Node::advance(Now now, NodeEffects& out) {
   ReconcileEffects effects;
   reconciler_.advance(now, effects);
   carry_out(effects, now);
+  write_homes(now);
   run_edits(now);
   flush_disk(now);
   std::vector<GossipSend> sends;
@@ -354,6 +357,8 @@ Instant Node::next_deadline() const {
   if (!synced_) next = std::min(next, now_.mono + std::chrono::milliseconds(100));
   if (!sync_wanted_.empty() && syncing_ == 0) next = std::min(next, sync_not_before_);
   if (saving_ == 0 && anything_to_save()) next = std::min(next, save_not_before_);
+  if (!homes_to_write_.empty() && synced_ && !leaving_ && writing_homes_ == 0)
+    next = std::min(next, std::max(homes_not_before_, now_.mono));
   if (keys_differ_ && ring_link_ == 0) next = std::min(next, std::max(ring_not_before_, now_.mono));
   if (!listed_ && setup_.has_engine) next = std::min(next, engine_grace_);
   if (!was_ready_ && synced_ && swim_.held_until() > now_.mono)

@@ -258,6 +258,7 @@ class Node final : private LinkHandler, private SyncSink {
   void edit_keys(uint64_t edit, const KeyEdit& keys, Now now);
   void finish_edit(const Status& status, Now now);
   void enrol(Now now);
+  void write_homes(Now now);
   void flush_disk(Now now);
   [[nodiscard]] bool anything_to_save() const;
   void carry_out(ReconcileEffects& effects, Now now);
@@ -330,6 +331,9 @@ class Node final : private LinkHandler, private SyncSink {
   std::optional<EditInFlight> editing_;
   uint64_t enrolling_ = 0;  ///< the edit under way
   Instant enrol_not_before_ = Instant::min();
+  std::string homes_to_write_;  ///< of a service, as of the last look; empty: none
+  uint64_t writing_homes_ = 0;  ///< the edit under way
+  Instant homes_not_before_ = Instant::min();
   StoreBatch unsaved_;
   uint64_t next_persist_ = 1;
   uint64_t saving_ = 0;

@@ -5,6 +5,7 @@
 
 #include "agent/node.h"
 #include "base/hash.h"
+#include "engine/plan.h"
 #include "placement/explain.h"
 
 namespace kith {
@@ -162,11 +163,10 @@ std::vector<TaskRecord> Node::tasks() const {
     if (doc == catalog_.services().end()) continue;
     for (const SlotTarget& slot : targets.slots) {
       if (held.contains(slot.slot)) continue;
-      const bool ended = std::any_of(out.begin(), out.end(), [&](const TaskRecord& task) {
-        return task.slot == slot.slot && task.service_id == doc->second->id &&
-               task.generation == doc->second->generation && task.state == TaskState::kComplete;
-      });
-      if (ended) continue;
+      std::vector<const TaskRecord*> records;
+      for (const TaskIndex::Entry& entry : catalog_.tasks_by_slot()->of(slot.slot))
+        records.push_back(entry.record.get());
+      if (finished(*doc->second, slot.slot, records)) continue;
       std::string error;
       if (slot.target.none() || slot.all_refused) {
         if (const auto why =

@@ -11,6 +11,7 @@ namespace {
 
 constexpr Duration kSaveRetry = std::chrono::seconds(5);
 constexpr Duration kEnrolPause = std::chrono::seconds(5);
+constexpr Duration kHomesPause = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -103,6 +104,7 @@ uint64_t Node::edit(Edit edit) {
 
 void Node::answer(uint64_t edit, Result<std::string> outcome) {
   if (edit == enrolling_) enrolling_ = 0;
+  if (edit == writing_homes_) writing_homes_ = 0;
   out_.edits.push_back({edit, std::move(outcome)});
 }
 
@@ -121,20 +123,28 @@ void Node::run_edits(Now now) {
       answer(pending.id, fail(drafted.error()));
       continue;
     }
-    DocStore scratch({}, docs_.last_stamp());
+    // One that yields is stamped right after what it is made from, whatever the clock says.
+    DocStore scratch({}, drafted->yields ? Stamp{} : docs_.last_stamp());
+    const Now at = drafted->yields ? Now{now.mono, {}} : now;
     std::vector<Document> current;
     if (const Document* document = docs_.find_any(drafted->key)) current.push_back(*document);
     scratch.restore(std::move(current), {}, docs_.horizon());
     DocEffects effects;
     const auto version = drafted->remove
-                             ? scratch.remove(drafted->key, now, self(), effects)
-                             : scratch.put(drafted->key, drafted->body, now, self(), effects);
+                             ? scratch.remove(drafted->key, at, self(), effects)
+                             : scratch.put(drafted->key, drafted->body, at, self(), effects);
+    if (drafted->yields) effects.batch.last_stamp.reset();
     if (!version) {
       answer(pending.id, fail(version.error()));
       continue;
     }
     EditInFlight flight{next_persist_++, pending.id, {}, drafted->result, {}};
     flight.documents.push_back(*scratch.find_any(drafted->key));
+    // Of the whole store, which the scratch knows nothing of.
+    if (const Status room = docs_.has_room(flight.documents.back()); !room) {
+      answer(pending.id, fail(room.error()));
+      continue;
+    }
     out_.persists.push_back({flight.persist, std::move(effects.batch)});
     editing_ = std::move(flight);
     if (defective(Defect::kEditBeforeDisk)) finish_edit({}, now);
@@ -252,14 +262,19 @@ void Node::enrol(Now now) {
   if (at != catalog_.roster().end() && at->second.name == setup_.name &&
       at->second.address == address && shown)
     return;
-  RosterDoc doc;
-  if (at != catalog_.roster().end()) doc = at->second;
-  if (!shown) doc.admission = ring.admission(self());
-  doc.node = self();
-  doc.name = setup_.name;
-  doc.address = address;
-  enrolling_ = edit(Enrol{doc});
+  Enrol entry{self(), setup_.name, address, {}};
+  if (!shown) entry.admission = ring.admission(self());
+  enrolling_ = edit(std::move(entry));
   enrol_not_before_ = now.mono + kEnrolPause;
+}
+
+/// Pinned slots that run here without a home get one.
+void Node::write_homes(Now now) {
+  if (homes_to_write_.empty() || !synced_ || leaving_ || writing_homes_ != 0 ||
+      now.mono < homes_not_before_)
+    return;
+  writing_homes_ = edit(WriteHomes{homes_to_write_});
+  homes_not_before_ = now.mono + kHomesPause;
 }
 
 }  // namespace kith

@@ -127,6 +127,12 @@ void Work::update(const Catalog& catalog, uint64_t documents,
       memory_ ? memory_->placement(key, calm, view) : PlacementMemory().placement(key, calm, view);
 }
 
+std::span<const SlotTarget* const> Work::targets_of(const NodeId& node) const {
+  const auto at = placement_->by_target.find(node);
+  if (at == placement_->by_target.end()) return {};
+  return at->second;
+}
+
 const Ring& Work::ring() const {
   if (placement_->ring) return *placement_->ring;
   if (!unused_ring_) unused_ring_ = std::make_shared<const Ring>(placement_->view);

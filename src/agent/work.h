@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ class Work {
 
   [[nodiscard]] const PlacementView& view() const { return placement_->view; }
   [[nodiscard]] const Assignment& assignment() const { return placement_->assignment; }
+  /// Slots of `assignment` that are to run on this node, in no order that means anything.
+  [[nodiscard]] std::span<const SlotTarget* const> targets_of(const NodeId& node) const;
   [[nodiscard]] const Ring& ring() const;
   /// Names the present answers: equal ones are the same.
   [[nodiscard]] uint64_t key() const { return key_; }

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "api/json.h"
+#include "api/registry_auth.h"
 #include "api/service_view.h"
 #include "api/time_text.h"
 #include "api/words.h"
@@ -45,6 +46,16 @@ std::string slot_text(const SlotKey& slot, const std::map<NodeId, std::string>& 
   if (slot.node.none()) return slot.text();
   const auto found = names.find(slot.node);
   return found == names.end() ? slot.text() : slot.service + "." + found->second;
+}
+
+/// As far as anybody may see it: a service's has two specs, each with its registry's credentials.
+/// What cannot be read may hold them too.
+Json lost_document(const std::string& body) {
+  auto document = parse_json(body);
+  if (!document) return "not shown: " + document.error().message;
+  for (const char* spec : {"spec", "previous"})
+    if (document->is_object() && document->contains(spec)) hide_registry_auth((*document)[spec]);
+  return std::move(*document);
 }
 
 }  // namespace
@@ -183,14 +194,13 @@ std::string explanation_json(const Explanation& explanation) {
 std::string conflicts_json(std::span<const ConflictEntry> conflicts) {
   Json out = Json::array();
   for (const ConflictEntry& one : conflicts) {
-    auto body = parse_json(one.lost_body);
     out.push_back({{"key", one.key},
                    {"reason", one.reason},
                    {"lost_at", rfc3339(one.lost_at)},
                    {"lost_author", one.lost_author},
                    {"won_at", rfc3339(one.won_at)},
                    {"won_author", one.won_author},
-                   {"lost", body ? std::move(*body) : Json(one.lost_body)}});
+                   {"lost", lost_document(one.lost_body)}});
   }
   return dump(out);
 }

@@ -16,9 +16,9 @@ using Refused = Answer<void>;
 
 constexpr size_t kMaxPosted = 256 * 1024;  // a secret's or a config's would be larger; none yet
 constexpr size_t kMaxNameLength = 63;
-constexpr size_t kMaxNetworks = 64;
 constexpr size_t kMaxPorts = 256;
 constexpr size_t kMaxMounts = 256;
+constexpr int64_t kMaxOomScore = 1000;  // proc_pid_oom_score_adj(5)
 constexpr int64_t kMinNanoCpus = 1'000'000;
 constexpr int64_t kMinMemory = 4 * 1024 * 1024;
 
@@ -38,6 +38,12 @@ const Json& at(const Json& object, const char* key) {
 
 bool empty(const Json& value) {
   return value.is_null() || value.empty();
+}
+
+/// Says no more than that nothing was chosen: clients write it out in many ways.
+bool by_default(const Json& value) {
+  if (value.is_structured()) return std::all_of(value.begin(), value.end(), by_default);
+  return value.is_null() || value == false || value == "" || value == "default";
 }
 
 Refused check_name(const Json& name) {
@@ -102,8 +108,16 @@ Refused check_container(const Json& container) {
     return not_yet("ContainerSpec.Secrets", "this version has no secrets yet");
   if (!empty(at(container, "Configs")))
     return not_yet("ContainerSpec.Configs", "this version has no configs yet");
-  if (!empty(at(at(container, "Privileges"), "CredentialSpec")))
+  const Json& privileges = at(container, "Privileges");
+  if (!empty(at(privileges, "CredentialSpec")))
     return not_yet("ContainerSpec.Privileges.CredentialSpec", "is for Windows, which kith is not");
+  for (const char* field : {"NoNewPrivileges", "Seccomp", "AppArmor", "SELinuxContext"})
+    if (!by_default(at(privileges, field)))
+      return not_yet("ContainerSpec.Privileges." + std::string(field),
+                     "this version leaves what the engine has by default; leave it out");
+  const Json& oom = at(container, "OomScoreAdj");
+  if (!oom.is_null() && (!oom.is_number_integer() || oom < -kMaxOomScore || oom > kMaxOomScore))
+    return not_yet("ContainerSpec.OomScoreAdj", oom.dump() + " is not a number from -1000 to 1000");
   return check_mounts(at(container, "Mounts"));
 }
 
@@ -126,13 +140,15 @@ Refused check_resources(const Json& resources) {
 
 Refused check_networks(const Json& networks) {
   if (networks.is_null()) return {};
-  if (!networks.is_array() || networks.size() > kMaxNetworks)
-    return invalid("networks must be a list of at most " + std::to_string(kMaxNetworks));
+  if (!networks.is_array()) return invalid("networks must be a list");
   for (const Json& network : networks) {
     const std::string target = network.is_object() ? text_of(member(network, "Target")) : "";
     if (target.empty()) return invalid("networks: a target must be provided");
     if (target == "ingress") return refuse(500, "network ingress not found");
   }
+  if (networks.size() > 1)
+    return not_yet("Networks", "this version joins a container to one network; " +
+                                   std::to_string(networks.size()) + " are named");
   return {};
 }
 
@@ -159,7 +175,11 @@ Refused check_task(const Json& task) {
   return check_networks(at(task, "Networks"));
 }
 
-Refused check_update_config(const Json& config) {
+Refused check_update_config(const char* key, const Json& config) {
+  if (text_of(member(config, "FailureAction")) == "rollback")
+    return not_yet(std::string(key) + ".FailureAction",
+                   "automatic rollback is not there yet; pause and continue work, and `docker "
+                   "service rollback` by hand");
   const Json& ratio = at(config, "MaxFailureRatio");
   if (ratio.is_number() && (ratio.get<double>() < 0 || ratio.get<double>() > 1))
     return invalid("TaskSpec: update-maxfailureratio cannot be less than 0 or bigger than 1");
@@ -248,11 +268,15 @@ Refused check(const Json& spec) {
   const bool strings = labels.is_object() && std::all_of(labels.begin(), labels.end(),
                                                          [](auto& l) { return l.is_string(); });
   if (!strings) return invalid("Labels: must be a map from string to string");
+  if (at(labels, "io.kith.failover") == "majority")
+    return not_yet("Labels",
+                   "io.kith.failover=majority: this version has no leases yet; use "
+                   "eager, pinned or manual");
   if (auto ok = check_mode(at(spec, "Mode")); !ok) return ok;
   if (auto ok = check_task(at(spec, "TaskTemplate")); !ok) return ok;
   if (auto ok = check_networks(at(spec, "Networks")); !ok) return ok;
   for (const char* key : {"UpdateConfig", "RollbackConfig"})
-    if (auto ok = check_update_config(at(spec, key)); !ok) return ok;
+    if (auto ok = check_update_config(key, at(spec, key)); !ok) return ok;
   return check_ports(at(spec, "EndpointSpec"));
 }
 

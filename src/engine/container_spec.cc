@@ -165,6 +165,7 @@ Json host_config(const Json& spec, const Json& container, const Templates& templ
   copy(container, "Sysctls", host, "Sysctls");
   copy(container, "Ulimits", host, "Ulimits");
   copy(container, "Init", host, "Init");
+  copy(container, "OomScoreAdj", host, "OomScoreAdj");
   copy(task, "LogDriver", host, "LogConfig");
   if (host.contains("LogConfig")) {  // the same two fields under other names
     const Json driver = host["LogConfig"];

@@ -217,12 +217,14 @@ std::string Explainer::error(const std::map<std::string, size_t>& reasons) const
   if (!slot_.target.none()) return "";
   if (slot_.waiting == Waiting::kHomeAway || slot_.waiting == Waiting::kManual) {
     const auto node = find_node(view_, slot_.waits_for);
-    std::string why = "not in the cluster";
+    const bool pinned = slot_.waiting == Waiting::kHomeAway;
+    std::string why = "not in the cluster any more";
+    if (!node && pinned)
+      why += "; `docker service update --force " + doc_.name + "` gives it another";
     if (node) {
       const auto reason = judge(*node);
       why = reason ? reason->full : "not available";
     }
-    const bool pinned = slot_.waiting == Waiting::kHomeAway;
     return std::string(pinned ? "waits for its home " : "waits for ") + name_of(slot_.waits_for) +
            ": " + why + (pinned ? "" : "; failover is manual");
   }

@@ -86,9 +86,6 @@ Result<DocVersion> DocStore::edit(std::string_view key, std::string body, bool d
     return fail(ErrorCode::kInvalid, "bad key: " + std::string(key.substr(0, kMaxRecordKey)));
   const auto at = documents_.find(key);
   const Document* parent = at == documents_.end() ? nullptr : &at->second;
-  if (parent == nullptr && documents_.size() >= kMaxDocuments)
-    return fail(ErrorCode::kTooLarge, "the cluster holds " + std::to_string(kMaxDocuments) +
-                                          " records, its limit; remove some first");
   HybridClock clock = clock_;
   Stamp stamp = clock.next(believable(now.wall));
   if (parent != nullptr) stamp = std::max(stamp, Stamp{(parent->version.stamp.ms() + 1) << 16});
@@ -99,10 +96,7 @@ Result<DocVersion> DocStore::edit(std::string_view key, std::string body, bool d
   if (const size_t size = encode(next).size(); size > kMaxRecordSize)
     return fail(ErrorCode::kTooLarge, std::string(key) + ": " + std::to_string(size) +
                                           " bytes, the limit is " + std::to_string(kMaxRecordSize));
-  if (!fits(next))
-    return fail(ErrorCode::kTooLarge,
-                "the cluster's records hold " + std::to_string(bytes_) + " bytes, the limit is " +
-                    std::to_string(kMaxDocumentBytes) + "; remove some first");
+  if (const Status room = has_room(next); !room) return fail(room.error());
   const DocVersion version = next.version;
   store(std::move(next), out);
   return version;
@@ -135,9 +129,22 @@ void DocStore::erase(Documents::iterator at, DocEffects& out) {
 
 bool DocStore::fits(const Document& document) const {
   const auto at = documents_.find(document.key);
+  if (at == documents_.end() && documents_.size() >= kMaxDocuments) return false;
   const size_t freed = at == documents_.end() ? 0 : at->first.size() + at->second.body.size();
   const size_t added = document.key.size() + document.body.size();
   return added <= freed || bytes_ + added - freed <= kMaxDocumentBytes;
+}
+
+Status DocStore::has_room(const Document& document) const {
+  if (fits(document)) return {};
+  const bool many = documents_.size() >= kMaxDocuments;
+  const auto days = std::chrono::duration_cast<std::chrono::days>(config_.tombstone_age).count();
+  return fail(ErrorCode::kTooLarge,
+              "the cluster holds " +
+                  (many ? std::to_string(documents_.size()) + " records, its limit: remove some; "
+                        : std::to_string(bytes_) + " bytes of records, of " +
+                              std::to_string(kMaxDocumentBytes) + ": remove some; ") +
+                  "the name of what was removed counts for " + std::to_string(days) + " days");
 }
 
 MergeOutcome DocStore::merge(Document theirs, Now now, DocEffects& out, DocSource source) {
@@ -165,7 +172,7 @@ MergeOutcome DocStore::merge_new(Document theirs, DocSource source, Now now, Doc
     if (source != DocSource::kAheadPeer)
       return set_aside(std::move(theirs), ConflictReason::kOlderThanHorizon, now, out);
   }
-  if (documents_.size() >= kMaxDocuments || !fits(theirs)) return MergeOutcome::kFull;
+  if (!fits(theirs)) return MergeOutcome::kFull;
   store(std::move(theirs), out);
   return MergeOutcome::kApplied;
 }
@@ -268,8 +275,14 @@ void DocStore::purge(Now now, DocEffects& out) {
   raise_horizon(horizon, now, out);
 }
 
+/// No honest peer has such a horizon: it is the stamp of what was deleted a while ago. By the
+/// stamps seen as well, since this host's clock may be at 1970.
+bool DocStore::beyond_all_known(Stamp horizon, Now now) const {
+  return horizon > std::max(Stamp::from_wall(now.wall), clock_.last());
+}
+
 void DocStore::raise_horizon(Stamp horizon, Now now, DocEffects& out) {
-  if (horizon <= horizon_ || horizon > std::max(Stamp::from_wall(now.wall), clock_.last())) return;
+  if (horizon <= horizon_ || beyond_all_known(horizon, now)) return;
   horizon_ = horizon;
   clock_.observe(horizon);
   out.batch.horizon = horizon;
@@ -280,7 +293,7 @@ void DocStore::raise_horizon(Stamp horizon, Now now, DocEffects& out) {
 }
 
 void DocStore::drop(std::string_view key, Stamp horizon, Now now, DocEffects& out) {
-  if (horizon > Stamp::from_wall(now.wall)) return;
+  if (beyond_all_known(horizon, now)) return;
   const auto at = documents_.find(key);
   if (at == documents_.end() || at->second.deleted || at->second.version.stamp > horizon) return;
   (void)add_conflict({at->second, {}, ConflictReason::kOlderThanHorizon, now.wall}, out);

@@ -114,7 +114,7 @@ class DocStore {
   void restore(std::vector<Document> documents, std::vector<Conflict> conflicts, Stamp horizon);
 
   /// Makes the next version of a document: later by at least 1 ms than what it edits, whatever the
-  /// clock says. kTooLarge: the record or the number of documents. On error nothing has changed.
+  /// clock says. kTooLarge: the record, or has_room. On error nothing has changed.
   [[nodiscard]] Result<DocVersion> put(std::string_view key, std::string body, Now now,
                                        const NodeId& author, DocEffects& out);
   /// Leaves a tombstone. kNotFound: there is no such live document.
@@ -133,7 +133,7 @@ class DocStore {
   void raise_horizon(Stamp horizon, Now now, DocEffects& out);
   /// Moves a live document no later than `horizon` to the conflicts: a peer with that horizon,
   /// which is no earlier than ours, lacks it, so it was deleted there. Does nothing for a horizon
-  /// in this host's future, which no honest peer has. SyncSink::drop_documents.
+  /// after all that is known here, as raise_horizon. SyncSink::drop_documents.
   void drop(std::string_view key, Stamp horizon, Now now, DocEffects& out);
   /// Forgets a conflict. False if there is none of that id.
   bool dismiss(uint64_t conflict_id, DocEffects& out);
@@ -146,6 +146,9 @@ class DocStore {
   [[nodiscard]] std::vector<const Document*> list(std::string_view prefix) const;
   /// Ordered by (key, version).
   [[nodiscard]] std::vector<const Conflict*> conflicts() const;
+  /// kTooLarge, in words for people, if this version of its key would be beyond kMaxDocuments or
+  /// kMaxDocumentBytes here.
+  [[nodiscard]] Status has_room(const Document& document) const;
   [[nodiscard]] size_t size() const { return documents_.size(); }
   /// Of all keys and bodies; not of conflicts.
   [[nodiscard]] size_t bytes() const { return bytes_; }
@@ -177,6 +180,7 @@ class DocStore {
   /// Adds a document to the digests and the size, or takes it off.
   void digest(const Document& document, bool add);
   [[nodiscard]] bool fits(const Document& document) const;
+  [[nodiscard]] bool beyond_all_known(Stamp horizon, Now now) const;
   bool add_conflict(Conflict conflict, DocEffects& out);
   void settle(uint64_t conflict_id, DocEffects& out);
   void settle_equal(const Document& document, DocEffects& out);

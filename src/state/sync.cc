@@ -208,6 +208,7 @@ void SyncSession::compare_documents() {
         record_keys_.push_back(mine->key);
       continue;
     }
+    if (mine->version == theirs->second) continue;
     const bool wanted = docs_->wants(mine->key, theirs->second);
     if (wanted) wants_.push_back(mine->key);
     if (mine->version < theirs->second) continue;

@@ -201,9 +201,16 @@ TEST_CASE("api: the registry's credentials are kept for the hosts and shown to n
   CHECK(kept(true) == auth);
   CHECK(update("&registryAuthFrom=previous-spec", "") == 200);
   CHECK(kept() == auth);
-  for (const char* shown :
-       {"/services", "/services/web", "/services/web?insertDefaults=true", "/tasks",
-        "/kith/v1/services", "/kith/v1/tasks", "/kith/v1/explain?slot=web.1"}) {
+  // What lost an edit is a whole document; one that cannot be read may hold them as well.
+  ConflictEntry conflict{"service/web", {}, "ant", {}, "bee", {}, "edited on both sides"};
+  conflict.lost_body = to_json(bench.cluster.service("web").doc);
+  REQUIRE(conflict.lost_body.find("bmV3") != std::string::npos);
+  bench.cluster.lost.push_back(conflict);
+  conflict.lost_body.insert(1, R"("deep":)" + std::string(100, '[') + std::string(100, ']') + ",");
+  bench.cluster.lost.push_back(conflict);
+  for (const char* shown : {"/services", "/services/web", "/services/web?insertDefaults=true",
+                            "/tasks", "/kith/v1/services", "/kith/v1/tasks",
+                            "/kith/v1/explain?slot=web.1", "/kith/v1/conflicts"}) {
     const std::string body = bench.ask("GET", shown).body;
     CAPTURE(shown);
     CHECK(body.find(auth) == std::string::npos);
@@ -211,6 +218,8 @@ TEST_CASE("api: the registry's credentials are kept for the hosts and shown to n
     CHECK(body.find("RegistryAuth") == std::string::npos);
   }
   CHECK(bench.get("/services/web").contains("PreviousSpec"));
+  CHECK(bench.get("/kith/v1/conflicts")[0]["lost"]["spec"]["Name"] == "web");
+  CHECK(bench.get("/kith/v1/conflicts")[0]["lost"]["previous"]["Name"] == "web");
   // Nobody writes it by the spec, and what is no base64 or too long is refused.
   spec.insert(1, R"("KithRegistryAuth":"mine",)");
   CHECK(update("", "") == 200);

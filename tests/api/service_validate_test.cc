@@ -76,6 +76,18 @@ TEST_CASE("spec: what is checked and what is asked for in vain is refused by nam
       {spec("", R"(,"Secrets":[{"SecretID":"x"}])"), "ContainerSpec.Secrets"},
       {spec("", R"(,"Configs":[{"ConfigID":"x"}])"), "ContainerSpec.Configs"},
       {spec("", R"(,"Privileges":{"CredentialSpec":{"File":"x"}})"), "CredentialSpec"},
+      {spec("", R"(,"Privileges":{"NoNewPrivileges":true})"), "Privileges.NoNewPrivileges"},
+      {spec("", R"(,"privileges":{"nonewprivileges":true})"), "Privileges.NoNewPrivileges"},
+      {spec("", R"(,"Privileges":{"Seccomp":{"Mode":"unconfined"}})"), "Privileges.Seccomp"},
+      {spec("", R"(,"Privileges":{"Seccomp":{"Mode":"custom","Profile":"e30="}})"),
+       "Privileges.Seccomp"},
+      {spec("", R"(,"Privileges":{"AppArmor":{"Mode":"disabled"}})"), "Privileges.AppArmor"},
+      {spec("", R"(,"Privileges":{"SELinuxContext":{"Disable":true}})"),
+       "Privileges.SELinuxContext"},
+      {spec("", R"(,"Privileges":{"SELinuxContext":{"Disable":false,"User":"u"}})"),
+       "Privileges.SELinuxContext"},
+      {spec("", R"(,"OomScoreAdj":1001)"), "ContainerSpec.OomScoreAdj"},
+      {spec("", R"(,"OomScoreAdj":"1")"), "ContainerSpec.OomScoreAdj"},
       {spec("", R"(,"Mounts":[{"Type":"cluster","Target":"/x"}])"), "Mounts.Type"},
       {spec("", R"(,"Mounts":[{"Type":"volume","Target":"x"}])"), "absolute path: x"},
       {spec("", R"(,"Mounts":[{"Type":"bind","Source":"x","Target":"/x"}])"),
@@ -90,6 +102,12 @@ TEST_CASE("spec: what is checked and what is asked for in vain is refused by nam
       {spec("", "", R"(,"Resources":{"Limits":{"NanoCPUs":1000}})"), "at least 0.001"},
       {spec("", "", R"(,"Placement":{"Constraints":["node.role"]})"), "one operator"},
       {spec("", "", R"(,"Networks":[{"Target":"ingress"}])"), "network ingress not found"},
+      {spec("", "", R"(,"Networks":[{"Target":"a"},{"Target":"b"}])"), "one network"},
+      {spec(R"(,"Networks":[{"Target":"a"},{"Target":"b"}])"), "one network"},
+      {spec(R"(,"UpdateConfig":{"FailureAction":"rollback"})"),
+       "UpdateConfig.FailureAction: automatic rollback is not there yet; pause and continue work"},
+      {spec(R"(,"RollbackConfig":{"FailureAction":"rollback"})"), "RollbackConfig.FailureAction"},
+      {spec(R"(,"Labels":{"io.kith.failover":"majority"})"), "io.kith.failover"},
       {spec("", "", R"(,"RestartPolicy":{"Delay":-1})"), "restart-delay cannot be negative"},
       {spec(R"(,"UpdateConfig":{"MaxFailureRatio":2})"), "update-maxfailureratio"},
       {spec(R"(,"EndpointSpec":{"Ports":[{"TargetPort":80,"PublishedPort":8080}]})"),
@@ -112,6 +130,27 @@ TEST_CASE("spec: what is checked and what is asked for in vain is refused by nam
     CHECK(checked.error().message.find(row.words) != std::string::npos);
     CHECK((checked.error().status == 400 || checked.error().status == 500));
   }
+}
+
+TEST_CASE("spec: what a stock client sends of privileges, platforms and updates is taken") {
+  for (const char* privileges :
+       {"null", "{}", R"({"CredentialSpec":null,"SELinuxContext":null})",
+        R"({"CredentialSpec":null,"SELinuxContext":null,"NoNewPrivileges":false})",
+        R"({"Seccomp":{"Mode":"default","Profile":null},"AppArmor":{"Mode":"default"}})",
+        R"({"Seccomp":{"Mode":""},"AppArmor":{}})",
+        R"({"SELinuxContext":{"Disable":false,"User":"","Role":"","Type":"","Level":""}})"}) {
+    CAPTURE(privileges);
+    CHECK(check_new_service(spec("", std::string(R"(,"Privileges":)") + privileges), "n"));
+  }
+  CHECK(check_new_service(spec("", R"(,"OomScoreAdj":-500)"), "n"));
+  for (const char* action : {"pause", "continue"}) {
+    const std::string config = std::string(R"(:{"FailureAction":")") + action + "\"}";
+    CHECK(check_new_service(spec(R"(,"UpdateConfig")" + config), "n"));
+    CHECK(check_new_service(spec(R"(,"RollbackConfig")" + config), "n"));
+  }
+  for (const char* failover : {"eager", "pinned", "manual"})
+    CHECK(check_new_service(
+        spec(std::string(R"(,"Labels":{"io.kith.failover":")") + failover + "\"}"), "n"));
 }
 
 TEST_CASE("spec: local networks and host ports are taken") {

@@ -45,6 +45,7 @@ TEST_CASE("container spec: each field stands where Swarm's executor puts it") {
       {R"({"Ulimits":[{"Name":"nofile","Soft":1,"Hard":2}]})", "/HostConfig/Ulimits",
        R"([{"Name":"nofile","Soft":1,"Hard":2}])"},
       {R"({"Init":false})", "/HostConfig/Init", "false"},
+      {R"({"OomScoreAdj":-500})", "/HostConfig/OomScoreAdj", "-500"},
       {R"({"Hosts":["10.0.0.1 a  b","10.0.0.2\tc","bad"]})", "/HostConfig/ExtraHosts",
        R"(["a:10.0.0.1","b:10.0.0.1","c:10.0.0.2"])"},
       {R"({"DNSConfig":{"Nameservers":["1.1.1.1"],"Search":["s"],"Options":["o"]}})",

@@ -147,7 +147,9 @@ TEST_CASE("explain: a pinned or manual slot says what it waits for") {
   CHECK(reasons(out).at("n1") == "not the slot's home");
   view.services[0].homes[1] = node_id(50);
   CHECK(explained(view, {"db", 1, {}}).error ==
-        "waits for its home " + node_id(50).docker_id() + ": not in the cluster");
+        "waits for its home " + node_id(50).docker_id() +
+            ": not in the cluster any more; `docker service update --force " +
+            view.services[0].name + "` gives it another");
 
   view.services[0].spec.failover = Failover::kManual;
   view.seats = {seat(db, 1, 2)};

@@ -117,6 +117,27 @@ TEST_CASE("sim: a container that ends is replaced at once, a loop backs off") {
   sound(*world);
 }
 
+TEST_CASE("sim: a container that ended for good leaves no task that is still to come") {
+  auto world = settled(19, 3);
+  const std::string spec =
+      R"({"Name":"once","TaskTemplate":{"ContainerSpec":{"Image":"i"},"RestartPolicy":)"
+      R"({"Condition":"none"}},"Mode":{"Replicated":{"Replicas":1}}})";
+  REQUIRE(world->ask(0, CreateService{spec}).result);
+  within(*world, 5s, "it runs", [&] { return world->runs_exactly("once", 1); });
+  for (size_t i = 0; i < 3; ++i) {
+    auto& engine = world->host(i).engine();
+    if (!engine.running().empty()) engine.exit(engine.running()[0]->task_id, 1);
+  }
+  world->run_for(5s);
+  CHECK(world->running_count("once") == 0);
+  for (size_t i = 0; i < 3; ++i) {
+    const std::vector<TaskRecord> tasks = world->host(i).node().tasks();
+    REQUIRE(tasks.size() == 1);
+    CHECK(tasks[0].state == TaskState::kFailed);
+  }
+  sound(*world);
+}
+
 TEST_CASE("sim: a node that leaves says so, and its work goes elsewhere") {
   auto world = settled(15, 4);
   REQUIRE(world->create(0, "web", 8).result);

@@ -203,6 +203,18 @@ TEST_CASE("doc store: a horizon in the future drops nothing") {
   CHECK(store.find("service/a") == nullptr);
 }
 
+TEST_CASE("doc store: what was deleted is dropped by stamps seen, not by this host's clock") {
+  DocStore store{DocStoreConfig{}};
+  const Now at_1970{Instant{}, WallTime{0}};
+  DocEffects out;
+  REQUIRE(store.merge(document("service/a", -1'000), at_1970, out) == MergeOutcome::kApplied);
+  REQUIRE(store.merge(document("service/b", 0), at_1970, out) == MergeOutcome::kApplied);
+  store.drop("service/a", Stamp::from_wall({kStart + 60'000}), at_1970, out);
+  CHECK(store.find("service/a") != nullptr);
+  store.drop("service/a", Stamp::from_wall({kStart - 500}), at_1970, out);
+  CHECK(store.find("service/a") == nullptr);
+}
+
 TEST_CASE("doc store: documents keep to a size in all") {
   DocStore store{DocStoreConfig{}};
   size_t applied = 0;
@@ -221,6 +233,9 @@ TEST_CASE("doc store: documents keep to a size in all") {
   DocEffects out;
   CHECK(store.put("service/more", std::string(60'000, 'y'), kNow, node(1), out).error().code ==
         ErrorCode::kTooLarge);
+  CHECK(store.has_room(document("service/more", 0, std::string(60'000, 'y'))).error().code ==
+        ErrorCode::kTooLarge);
+  CHECK(store.has_room(document("service/0", 0, std::string(60'000, 'y'))));
   CHECK(store.merge(document("service/0", -100, std::string(60'001, 'y')), kNow, out) ==
         MergeOutcome::kApplied);
   CHECK(store.remove("service/1", kNow, node(1), out));

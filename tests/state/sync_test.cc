@@ -144,6 +144,21 @@ TEST_CASE("sync: equal stores exchange digests and nothing else") {
   CHECK(one.documents_received == 0);
 }
 
+TEST_CASE("sync: of what lies beside a difference nothing is sent again, whoever starts") {
+  for (const bool turned : {false, true}) {
+    Peer a(1);
+    Peer b(2);
+    for (int i = 0; i < 5'000; ++i) a.put("service/" + std::to_string(i), "x");
+    sync(a, b);
+    REQUIRE(equal(a, b));
+    a.ms = 1;
+    a.put("service/7", "y");
+    const auto one = turned ? sync(b, a) : sync(a, b);
+    CHECK(equal(a, b));
+    CHECK(one.documents_sent + one.documents_received == 1);
+  }
+}
+
 TEST_CASE("sync: both sides learn of a conflict, whoever starts") {
   for (const bool turned : {false, true}) {
     Peer a(1);
@@ -211,6 +226,27 @@ TEST_CASE("sync: who slept past the deletes does not bring them back, whoever st
     }
     CHECK(equal(awake, asleep));
     CHECK_FALSE(asleep.docs.conflicts().empty());
+  }
+}
+
+TEST_CASE("sync: who slept past the deletes drops them although its clock is at 1970") {
+  for (const bool turned : {false, true}) {
+    Peer awake(1);
+    Peer asleep(2);
+    awake.put("service/gone", "x");
+    sync(awake, asleep);
+    awake.ms = kDay;
+    awake.remove("service/gone");
+    awake.ms = 40 * kDay;
+    awake.put("service/new", "x");
+    DocEffects out;
+    awake.docs.purge(awake.now(), out);
+    asleep.ms = -kStart;
+    // The first exchange brings what is later than the horizon.
+    for (int i = 0; i < 2; ++i) turned ? sync(asleep, awake) : sync(awake, asleep);
+    CHECK(asleep.docs.find("service/gone") == nullptr);
+    CHECK(asleep.docs.find("service/new") != nullptr);
+    CHECK(equal(awake, asleep));
   }
 }
 
