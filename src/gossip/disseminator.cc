@@ -45,12 +45,12 @@ void Disseminator::urgent(std::span<const MemberRumor> news, bool own, Instant n
   }
 }
 
-void Disseminator::piggyback(Message& message, Instant now, size_t budget) {
+void Disseminator::add(Message& message, Instant now, size_t budget, unsigned hearers) {
   if (queue_.ready_at() > now || message.rumors.size() >= kMaxRumorsAMessage) return;
   const size_t base = encode(message).size() + kArrayHeader;
   if (base >= budget) return;
   queue_.fill(budget - base, kMaxRumorsAMessage - message.rumors.size(), cluster_size_, now,
-              message.rumors);
+              message.rumors, hearers);
 }
 
 void Disseminator::advance(Instant now, std::span<const Peer> peers, std::vector<GossipSend>& out) {
@@ -58,11 +58,13 @@ void Disseminator::advance(Instant now, std::span<const Peer> peers, std::vector
   if (nobody_ || now < next_tick_ || queue_.ready_at() > now) return;
   next_tick_ = now + config_.gossip_interval;
   const size_t before = out.size();
-  for (const size_t index : pick(peers.size(), config_.gossip_fanout)) {
+  const std::vector<size_t> hearers = pick(peers.size(), config_.gossip_fanout);
+  for (unsigned sent = 0; sent == 0 || (sent < config_.gossip_burst && queue_.untold_record());
+       ++sent) {
     Message message{Gossip{}, 0, {}};
-    piggyback(message, now);
+    add(message, now, config_.max_plain, static_cast<unsigned>(hearers.size()));
     if (message.rumors.empty()) break;
-    out.push_back({peers[index], std::move(message)});
+    for (const size_t index : hearers) out.push_back({peers[index], message});
   }
   counters_.gossip_sent += out.size() - before;
   if (out.size() > before) ++counters_.ticks;

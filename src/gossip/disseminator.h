@@ -31,6 +31,9 @@ struct GossipConfig {
   Duration gossip_interval = std::chrono::milliseconds(100);
   /// Peers told a tick. More: sooner, and that many more packets.
   unsigned gossip_fanout = 3;
+  /// Datagrams to each peer of a tick, while there are records nobody was told yet: an edit of
+  /// many documents arrives whole.
+  unsigned gossip_burst = 4;
   /// Each rumor is told mult x ceil(log10(n + 1)) times. More survives more loss.
   unsigned retransmit_mult = 6;
   /// Peers told at once of urgent news.
@@ -73,11 +76,12 @@ class Disseminator {
               std::vector<GossipSend>& out);
 
   /// Adds rumors to `message` as long as it encodes to at most `budget` bytes.
-  void piggyback(Message& message, Instant now, size_t budget);
+  void piggyback(Message& message, Instant now, size_t budget) { add(message, now, budget, 1); }
   void piggyback(Message& message, Instant now) { piggyback(message, now, config_.max_plain); }
 
-  /// Runs the tick if it is due. Without peers nothing is told and the deadline rests; the first
-  /// call with a peer goes on.
+  /// Runs the tick if it is due. All its peers are told the same: where they are all there are,
+  /// nobody waits for a luckier tick. Without peers nothing is told and the deadline rests; the
+  /// first call with a peer goes on.
   void advance(Instant now, std::span<const Peer> peers, std::vector<GossipSend>& out);
   /// In the past if a tick is due; kNever while there is no news, or nobody to tell it to.
   [[nodiscard]] Instant next_deadline() const;
@@ -93,6 +97,7 @@ class Disseminator {
   [[nodiscard]] const DisseminatorCounters& counters() const { return counters_; }
 
  private:
+  void add(Message& message, Instant now, size_t budget, unsigned hearers);
   [[nodiscard]] std::vector<size_t> pick(size_t from, size_t count);
   [[nodiscard]] bool take_token(Instant now);
 

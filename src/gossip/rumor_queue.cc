@@ -100,7 +100,7 @@ bool RumorQueue::make_room(bool for_record) {
 }
 
 size_t RumorQueue::fill(size_t budget, size_t max_rumors, size_t n, Instant now,
-                        std::vector<Rumor>& out) {
+                        std::vector<Rumor>& out, unsigned hearers) {
   constexpr size_t kMaxMisfits = 32;  // bounds the walk over what does not fit the rest
   release(now);
   std::vector<uint64_t> picked;
@@ -128,7 +128,7 @@ size_t RumorQueue::fill(size_t budget, size_t max_rumors, size_t n, Instant now,
     out.push_back(entry.rumor);
     Order& order = order_of(entry);
     order.erase({entry.transmits, id});
-    ++entry.transmits;
+    entry.transmits += hearers;
     order.insert({entry.transmits, id});
     if (entry.transmits >= max_transmits) erase(id);
   }

@@ -40,9 +40,15 @@ class RumorQueue {
   void invalidate(std::string_view prefix);
 
   /// Appends rumors that are ready to `out`, at most `max_rumors` and together at most
-  /// `budget` encoded bytes, counts each as told once, and drops those that reached `limit(n)`.
-  /// Returns the bytes used. `n`: members of the cluster, this one included.
-  size_t fill(size_t budget, size_t max_rumors, size_t n, Instant now, std::vector<Rumor>& out);
+  /// `budget` encoded bytes, counts each as told to `hearers`, and drops those that reached
+  /// `limit(n)`. Returns the bytes used. `n`: members of the cluster, this one included.
+  size_t fill(size_t budget, size_t max_rumors, size_t n, Instant now, std::vector<Rumor>& out,
+              unsigned hearers = 1);
+
+  /// True if a record is ready that nobody was told yet.
+  [[nodiscard]] bool untold_record() const {
+    return !records_.empty() && records_.begin()->transmits == 0;
+  }
 
   /// How often each rumor is told in a cluster of n: mult x max(1, ceil(log10(n + 1))).
   [[nodiscard]] unsigned limit(size_t n) const;

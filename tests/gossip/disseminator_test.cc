@@ -76,6 +76,37 @@ TEST_CASE("disseminator: news goes to fanout different peers a tick until it was
   CHECK(d.counters().gossip_sent == sent);
 }
 
+TEST_CASE("disseminator: a tick tells all its peers the same") {
+  // With each peer's message drawn for itself, the third of three large records reaches one of two
+  // peers only, and the other by luck of a later tick.
+  const GossipConfig config;
+  for (size_t records = 1; records <= config.gossip_burst; ++records) {
+    Disseminator d(config, Rng(1));
+    d.set_cluster_size(3);
+    for (size_t i = 0; i < records; ++i)
+      d.spread(sample::record("services/" + std::to_string(i), 900), kStart, false);
+    std::map<NodeId, std::set<std::string>> told;
+    for (const GossipSend& send : tick(d, kStart, peers(2))) {
+      for (const Rumor& rumor : send.message.rumors) told[send.to.id].insert(queue_key(rumor));
+    }
+    REQUIRE(told.size() == 2);
+    for (const auto& [id, keys] : told) CHECK(keys.size() == records);
+  }
+}
+
+TEST_CASE("disseminator: a burst is bounded, and is for records that nobody was told") {
+  const GossipConfig config;
+  Disseminator d(config, Rng(1));
+  d.set_cluster_size(3);
+  for (size_t i = 0; i < config.gossip_burst + 2; ++i)
+    d.spread(sample::record("services/" + std::to_string(i), 900), kStart, false);
+  CHECK(tick(d, kStart, peers(2)).size() == 2 * config.gossip_burst);
+  Instant now = kStart + config.gossip_interval;
+  CHECK(tick(d, now, peers(2)).size() == 2 * 2);
+  now += config.gossip_interval;
+  CHECK(tick(d, now, peers(2)).size() == 2);
+}
+
 TEST_CASE("disseminator: a late tick is one tick") {
   Disseminator d({}, Rng(1));
   d.spread(sample::alive(sample::node(99)), kStart);
