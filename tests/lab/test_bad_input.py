@@ -180,6 +180,7 @@ def what_fits_nowhere_waits_with_the_reason(lab):
         wait_for(lambda: any(task["Status"]["State"] == "pending" for task in lab["h2"].tasks(name)), 10, f"{name} is pending")
         out = lab["h2"].kith_docker("service", "ps", name, "--no-trunc", "--format", "{{.CurrentState}} {{.Error}}")
         assert "ending" in out and word in out.lower(), out
+        wait_for(lambda: name in lab["h3"].services(), 5, f"{name} is known on the third host")
         story = lab["h3"].cli("explain", f"{name}.1")
         assert all(host.name in story for host in lab) and word in story.lower(), story
     lab["h1"].kith_docker("node", "update", "--label-add", "disk=gold", "h2")
