@@ -16,6 +16,7 @@
 
 #include "agent/host_address.h"
 #include "base/bytes.h"
+#include "base/suggest.h"
 #include "membership/knobs.h"
 
 namespace kith {
@@ -24,7 +25,6 @@ namespace {
 constexpr size_t kMaxFile = 1 << 20;
 constexpr size_t kMaxKeyFile = 4096;
 constexpr size_t kMaxSeeds = 1024;
-constexpr size_t kMaxMistyped = 64;  // nobody mistypes longer keys
 constexpr size_t kMaxLabels = 256;
 
 /// One key of the schema: how its YAML value is put into the Config. An Error's message is the part
@@ -266,35 +266,15 @@ std::vector<Entry> schema() {
   return all;
 }
 
-/// The known key nearest to a mistyped one, if it is near at all (Levenshtein distance at most 2).
-std::string nearest(const std::string& path, const std::vector<Entry>& entries) {
-  if (path.size() > kMaxMistyped) return {};
+/// The known key, or group of keys, that a mistyped one was likely meant to be.
+std::string meant_by(const std::string& path, const std::vector<Entry>& entries) {
   std::vector<std::string> candidates;
   for (const Entry& entry : entries) {
     candidates.push_back(entry.path);
     if (const size_t dot = entry.path.find('.'); dot != std::string::npos)
       candidates.push_back(entry.path.substr(0, dot));
   }
-  std::string best;
-  size_t best_distance = 3;
-  for (const std::string& candidate : candidates) {
-    std::vector<size_t> row(candidate.size() + 1);
-    for (size_t j = 0; j < row.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= path.size(); ++i) {
-      size_t diagonal = row[0];
-      row[0] = i;
-      for (size_t j = 1; j < row.size(); ++j) {
-        const size_t change = diagonal + (path[i - 1] == candidate[j - 1] ? 0 : 1);
-        diagonal = row[j];
-        row[j] = std::min({row[j] + 1, row[j - 1] + 1, change});
-      }
-    }
-    if (row.back() < best_distance) {
-      best_distance = row.back();
-      best = candidate;
-    }
-  }
-  return best;
+  return nearest(path, candidates);
 }
 
 class Reader {
@@ -348,7 +328,7 @@ class Reader {
         return e.path.starts_with(path + ".");
       });
       if (!is_group) {
-        const std::string near = nearest(path, entries_);
+        const std::string near = meant_by(path, entries_);
         fault(pair.first, path,
               near.empty() ? "no such key; config/kith.yaml lists them all"
                            : "no such key; did you mean `" + near + "`?");

@@ -5,8 +5,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/suggest.h"
 #include "cli/commands.h"
-#include "cli/suggest.h"
 
 namespace kith {
 namespace {

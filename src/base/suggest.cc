@@ -1,4 +1,4 @@
-#include "cli/suggest.h"
+#include "base/suggest.h"
 
 #include <algorithm>
 
@@ -26,7 +26,7 @@ size_t distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string nearest(std::string_view word, const std::vector<std::string>& names) {
-  constexpr size_t kLongestWord = 40;
+  constexpr size_t kLongestWord = 64;
   constexpr size_t kLonger = 5;
   if (word.size() > kLongestWord) return {};
   std::string best;
