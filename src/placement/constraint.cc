@@ -211,6 +211,18 @@ bool matches(const Constraint& constraint, const NodeView& node) {
   return false;
 }
 
+bool fits_platform(const std::vector<Platform>& platforms, const NodeView& node) {
+  const auto same = [](const std::string& wanted, const std::string& has) {
+    return wanted.empty() || has.empty() || wanted == has;
+  };
+  const std::string os = folded(node.engine.os);
+  const std::string arch = architecture(node.engine.architecture);
+  return platforms.empty() ||
+         std::any_of(platforms.begin(), platforms.end(), [&](const Platform& platform) {
+           return same(folded(platform.os), os) && same(architecture(platform.architecture), arch);
+         });
+}
+
 std::string spread_value(std::string_view descriptor, const NodeView& node) {
   if (starts_with_folded(descriptor, kNodeLabels))
     return label_of(node.labels, std::string(descriptor.substr(kNodeLabels.size())));

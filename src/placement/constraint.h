@@ -44,6 +44,9 @@ constexpr size_t kMaxConstraints = 256;  ///< of one service
 /// Every node is manager and worker at once: a constraint on either role, `==` or `!=`, holds.
 [[nodiscard]] bool matches(const Constraint& constraint, const NodeView& node);
 
+/// The node is of one of these platforms, as far as both say; any node, if there are none.
+[[nodiscard]] bool fits_platform(const std::vector<Platform>& platforms, const NodeView& node);
+
 /// A descriptor of a spread preference (`node.labels.zone`, `engine.labels.rack`) on a node: the
 /// label's value, "" if absent. Other descriptors put all nodes in one group.
 [[nodiscard]] std::string spread_value(std::string_view descriptor, const NodeView& node);

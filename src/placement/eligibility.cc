@@ -36,20 +36,22 @@ std::vector<Bar> Eligibility::first_bars() const {
 }
 
 const Candidates& Eligibility::of(const ServiceSpec& spec) {
-  const auto at = cache_.find(spec.constraints);
+  const auto at = cache_.find(spec);
   if (at != cache_.end()) return at->second;
   if (cache_.size() >= kMaxCached) cache_.clear();
-  return cache_.emplace(spec.constraints, judge(spec)).first->second;
+  return cache_.emplace(Asked(spec.constraints, spec.platforms), judge(spec)).first->second;
 }
 
-void Eligibility::judge_node(const Constraints& constraints, uint32_t index,
-                             Candidates& out) const {
+void Eligibility::judge_node(const Constraints& constraints, const Platforms& platforms,
+                             uint32_t index, Candidates& out) const {
   const NodeView& node = view_.nodes[index];
   const bool allowed =
       constraints && std::all_of(constraints->begin(), constraints->end(),
                                  [&](const Constraint& c) { return matches(c, node); });
-  out.bar[index] = bars_[index] == Bar::kNone && !allowed ? Bar::kConstraint : bars_[index];
-  // A copy that runs already outlives a constraint that cannot be read.
+  const bool fits = allowed && fits_platform(platforms, node);
+  out.bar[index] = bars_[index] == Bar::kNone && !fits ? Bar::kConstraint : bars_[index];
+  // A copy that runs already outlives a constraint that cannot be read, and shows that its image is
+  // for its node.
   const bool may_stay = allowed || !constraints;
   out.holds[index] = may_stay && !away(node) && node.availability != Availability::kDrain;
 }
@@ -63,7 +65,7 @@ Candidates Eligibility::judge(const ServiceSpec& spec) const {
   out.holds.resize(view_.nodes.size());
   std::vector<uint8_t> fit;
   for (uint32_t i = 0; i < view_.nodes.size(); ++i) {
-    judge_node(constraints, i, out);
+    judge_node(constraints, spec.platforms, i, out);
     fit.push_back(out.bar[i] == Bar::kNone);
     out.count += out.bar[i] == Bar::kNone;
   }
@@ -79,9 +81,10 @@ void Eligibility::refresh(uint32_t index) {
   if (!alone) return cache_.clear();
   for (auto at = cache_.begin(); at != cache_.end();) {
     Candidates& known = at->second;
-    const auto parsed = parse_constraints(at->first);
+    const auto& [constraints, platforms] = at->first;
+    const auto parsed = parse_constraints(constraints);
     const bool fitted = known.bar[index] == Bar::kNone;
-    judge_node(parsed ? Constraints(*parsed) : std::nullopt, index, known);
+    judge_node(parsed ? Constraints(*parsed) : std::nullopt, platforms, index, known);
     const bool fits = known.bar[index] == Bar::kNone;
     known.count = known.count + fits - fitted;
     // A ring of the few may hold one too many, whom the walk passes over, but lacks none.

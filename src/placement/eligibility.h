@@ -4,6 +4,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "placement/assign.h"
@@ -25,7 +27,7 @@ enum class Bar : uint8_t {
   kConstraint
 };
 
-/// Which nodes a list of constraints leaves.
+/// Which nodes a list of constraints, and the image's platforms, leave.
 struct Candidates {
   std::vector<Bar> bar;        ///< by node: for a new copy
   std::vector<uint8_t> holds;  ///< by node: may go on running a copy that it has
@@ -34,7 +36,7 @@ struct Candidates {
   std::string fault;           ///< a constraint that does not parse: no node is left
 };
 
-/// Judges nodes for services; the answers for equal lists of constraints are shared.
+/// Judges nodes for services; the answers for equal lists of constraints and platforms are shared.
 class Eligibility {
  public:
   /// Both outlive this. Without a ring, `ring` must not be called.
@@ -54,15 +56,28 @@ class Eligibility {
 
  private:
   using Constraints = std::optional<std::vector<Constraint>>;
+  using Platforms = std::vector<Platform>;
+  using Asked = std::pair<std::vector<std::string>, Platforms>;
+  /// Looks a spec up without copying what it asks for: each slot is.
+  struct AskedLess {
+    using is_transparent = void;
+    static auto of(const Asked& asked) { return std::tie(asked.first, asked.second); }
+    static auto of(const ServiceSpec& spec) { return std::tie(spec.constraints, spec.platforms); }
+    template <class A, class B>
+    bool operator()(const A& a, const B& b) const {
+      return of(a) < of(b);
+    }
+  };
   [[nodiscard]] Candidates judge(const ServiceSpec& spec) const;
-  void judge_node(const Constraints& constraints, uint32_t index, Candidates& out) const;
+  void judge_node(const Constraints& constraints, const Platforms& platforms, uint32_t index,
+                  Candidates& out) const;
   [[nodiscard]] std::vector<Bar> first_bars() const;
 
   static constexpr size_t kMaxCached = 64;
   const PlacementView& view_;
   const Ring* ring_;
   std::vector<Bar> bars_;
-  std::map<std::vector<std::string>, Candidates> cache_;
+  std::map<Asked, Candidates, AskedLess> cache_;
 };
 
 /// What one copy of a service takes of a node.

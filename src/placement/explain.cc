@@ -126,6 +126,8 @@ std::optional<Reason> Explainer::barred(uint32_t node) const {
     if (constraint && !matches(*constraint, view))
       return same("constraint " + constraint->expression + " does not match");
   }
+  if (!fits_platform(doc_.spec.platforms, view))
+    return same("image is not for " + view.engine.os + "/" + view.engine.architecture);
   return same("constraint does not match");
 }
 

@@ -112,6 +112,12 @@ void read_placement(const Value& from, ServiceSpec& spec) {
     std::string text;
     if (constraint.read(text)) spec.constraints.push_back(std::move(text));
   });
+  from["Platforms"].for_each([&](const Value& of_image) {
+    Platform platform;
+    of_image["OS"].read(platform.os);
+    of_image["Architecture"].read(platform.architecture);
+    spec.platforms.push_back(std::move(platform));
+  });
   from["Preferences"].for_each([&](const Value& preference) {
     std::string descriptor;
     if (preference["Spread"]["SpreadDescriptor"].read(descriptor))

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -47,6 +48,12 @@ struct PortSpec {
   bool host_mode = false;  ///< published on the task's own host only
 };
 
+struct Platform {
+  std::string os;            ///< linux; empty: any
+  std::string architecture;  ///< amd64 or x86_64, arm64 or aarch64; empty: any
+  auto operator<=>(const Platform&) const = default;
+};
+
 struct MountSpec {
   std::string type;  ///< bind, volume, tmpfs
   std::string source;
@@ -65,6 +72,7 @@ struct ServiceSpec {
   uint32_t replicas = 1;  ///< replicated only; at most kMaxReplicas
   std::string image;
   std::vector<std::string> constraints;         ///< as written: `node.labels.disk == ssd`
+  std::vector<Platform> platforms;              ///< that the image is for; empty: any
   std::vector<std::string> spread_preferences;  ///< descriptors: `node.labels.zone`
   uint32_t max_replicas_per_node = 0;           ///< 0: no limit
   Resources reservations;

@@ -5,6 +5,8 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+
 #include "fixture.h"
 
 using namespace kith;
@@ -110,6 +112,35 @@ TEST_CASE("assign: constraints leave only the nodes that match") {
   }
   view.services[0].spec.constraints = {"nonsense"};
   CHECK(target(assign(view), "db", 1).none());
+}
+
+TEST_CASE("assign: an image goes to nodes of its platforms, a copy that runs elsewhere stays") {
+  PlacementView view = cluster(3);
+  view.nodes[0].engine.architecture = "aarch64";
+  view.nodes[1].engine.architecture = "";
+  view.services = {service("web", 6)};
+  struct Row {
+    std::vector<Platform> platforms;
+    std::array<bool, 3> fits;
+  };
+  const std::vector<Row> rows = {
+      {{}, {true, true, true}},
+      {{{"linux", "amd64"}}, {false, true, true}},
+      {{{"linux", "x86_64"}}, {false, true, true}},
+      {{{"linux", "arm64"}}, {true, true, false}},
+      {{{"Linux", "ARM64"}, {"linux", "s390x"}}, {true, true, false}},
+      {{{"linux", "arm64"}, {"linux", "amd64"}}, {true, true, true}},
+      {{{"linux", ""}}, {true, true, true}},
+      {{{"", "amd64"}}, {false, true, true}},
+      {{{"windows", "amd64"}}, {false, false, false}},
+  };
+  for (const Row& row : rows) {
+    view.services[0].spec.platforms = row.platforms;
+    const Assignment out = assign(view);
+    for (uint32_t i = 0; i < 3; ++i) CHECK((on_node(out, "web", i + 1) > 0) == row.fits[i]);
+  }
+  view.seats = {seat(view.services[0], 1, 3)};
+  CHECK(target(assign(view), "web", 1) == node_id(3));
 }
 
 TEST_CASE("assign: reservations fill a node and no further") {

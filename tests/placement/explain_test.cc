@@ -48,6 +48,10 @@ TEST_CASE("explain: every node is listed with its reason") {
   view.nodes[8].engine.error = "connection refused";
   view.nodes[9].runs_tasks = false;
   view.nodes[9].engine.present = false;
+  view.nodes.push_back(node(12));
+  view.nodes[11].labels["disk"] = "ssd";
+  view.nodes[11].engine.architecture = "aarch64";
+  view.services[1].spec.platforms = {{"linux", "amd64"}};
   view.refusals = {{{"web", 1, {}}, node_id(11), 1, "no such image: x"}};
 
   // n11 is tried again, since whoever else could have refused; its use is its own.
@@ -70,6 +74,7 @@ TEST_CASE("explain: every node is listed with its reason") {
       {"n9", "engine is down: connection refused"},
       {"n10", "runs no containers"},
       {"n11", "left"},
+      {"n12", "image is not for linux/aarch64"},
   };
   CHECK(reasons(out) == expected);
   CHECK(out.verdict == "web.1 waits: " + out.error);

@@ -45,6 +45,7 @@ TEST_CASE("spec: every field that is acted upon is read, keys in any letter case
      "Resources":{"Limits":{"NanoCPUs":500000000,"MemoryBytes":1024},"Reservations":{"MemoryBytes":7}},
      "RestartPolicy":{"Condition":"on-failure","Delay":1000,"MaxAttempts":3,"Window":null},
      "Placement":{"Constraints":["node.role == manager"],"MaxReplicas":2,
+       "platforms":[{"architecture":"amd64","OS":"linux"},{}],
        "Preferences":[{"Spread":{"SpreadDescriptor":"node.labels.zone"}}]}},
     "UpdateConfig":{"Parallelism":0,"Delay":2000000000,"Monitor":0,"FailureAction":"rollback",
       "MaxFailureRatio":0.25,"Order":"start-first"},
@@ -62,6 +63,7 @@ TEST_CASE("spec: every field that is acted upon is read, keys in any letter case
   CHECK(spec->restart.delay == 1us);
   CHECK(spec->restart.max_attempts == 3);
   CHECK(spec->constraints == std::vector<std::string>{"node.role == manager"});
+  CHECK(spec->platforms == std::vector<Platform>{{"linux", "amd64"}, {}});
   CHECK(spec->spread_preferences == std::vector<std::string>{"node.labels.zone"});
   CHECK(spec->max_replicas_per_node == 2);
   CHECK(spec->update.parallelism == 0);
