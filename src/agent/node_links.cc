@@ -214,6 +214,8 @@ void Node::link_frame(uint64_t stream, ByteView frame, Now now) {
     if (!message) return;
     const bool roster = std::holds_alternative<Gossip>(message->body);
     hear(*message, peer, links_.key_id(stream), roster, now);
+    // Where datagrams do not pass, nothing else tells that the stores differ.
+    compare_root(peer, message->root, now);
     if (const auto* ping = std::get_if<Ping>(&message->body)) {
       Message answer;
       answer.body = Ack{ping->nonce};
