@@ -118,8 +118,23 @@ bool Swim::forget(const NodeId& id) {
   told_dead_.erase(id);
   clash_told_.erase(id);
   table_.erase(id);
+  take_over_accusations(id);
   isolation_.gone(id, others_alive());
   return true;
+}
+
+void Swim::take_over_accusations(const NodeId& accuser) {
+  for (const auto& [id, known] : table_.all()) {
+    std::vector<MemberRumor>& held = table_.find(id)->accusations;
+    const auto its = std::ranges::find(held, accuser, &MemberRumor::signer);
+    if (its == held.end()) continue;
+    if (std::ranges::find(held, table_.self(), &MemberRumor::signer) != held.end()) {
+      held.erase(its);
+    } else {
+      its->accuser = table_.self();
+      its->signature = {};
+    }
+  }
 }
 
 // --- Datagrams ---------------------------------------------------------------------------------

@@ -95,7 +95,9 @@ class Swim {
   /// Says goodbye: urgent news. Probes nobody from here on, and refutes nothing.
   void leave(Instant now, SwimEffects& out);
   [[nodiscard]] bool leaving() const { return leaving_; }
-  /// Removes a member from the table for good; it can come back only by a newer incarnation.
+  /// Removes a member from the table for good; it can come back only by a newer incarnation. What
+  /// it held against others this node holds by itself from here on: they may not listen to the
+  /// word of one that they removed too, and would never refute it.
   bool forget(const NodeId& id);
   /// Changes the own name or address, and announces it.
   void update_self(std::string name, Endpoint address, Instant now, SwimEffects& out);
@@ -148,6 +150,7 @@ class Swim {
   bool doubted(Member& member, const MemberRumor& verdict, const NodeId& from, Instant now,
                SwimEffects& out);
   void end_suspicion(const NodeId& id);
+  void take_over_accusations(const NodeId& accuser);
   void bury(Member& member, const MemberRumor& verdict, MemberState state, Instant now);
   void raise_self(Incarnation above, Instant now, SwimEffects& out);
   void check_name(const Member& member, Instant now, SwimEffects& out);

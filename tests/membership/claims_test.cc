@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "membership/net.h"
 
 using namespace kith;
@@ -390,6 +392,24 @@ TEST_CASE("swim: who leaves while it suspects another survives what it hears of 
     one.swim.leave(one.now, one.out);
     one.hear(says(claim, 3, 1), 3);
     CHECK(one.state(1) == MemberState::kSuspect);
+  }
+}
+
+TEST_CASE("swim: what one that is removed held against others is held by this node itself") {
+  One one(5);
+  one.hear(says(Claim::kSuspect, 3, 1), 2);
+  one.hear(says(Claim::kSuspect, 3, 2), 2);
+  one.hear(says(Claim::kSuspect, 4, 2), 2);
+  REQUIRE(one.swim.forget(node_id(3)));
+  for (const size_t subject : {1, 2}) {
+    CAPTURE(subject);
+    const Member* member = one.swim.find(node_id(subject));
+    REQUIRE(member->state == MemberState::kSuspect);
+    std::set<NodeId> accusers;
+    for (const MemberRumor& held : member->accusations) accusers.insert(held.signer());
+    CHECK(accusers.contains(node_id(0)));
+    CHECK_FALSE(accusers.contains(node_id(3)));
+    CHECK(accusers.size() == member->accusations.size());
   }
 }
 
