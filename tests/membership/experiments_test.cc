@@ -24,7 +24,7 @@ size_t all_of(const IntervalResult& r) {
 }  // namespace
 
 TEST_CASE("lifeguard: blocked members accuse the healthy far less than plain SWIM's do (V)") {
-  const IntervalCell cell{32, 8, 8192ms, 64ms, Anomaly::kHeld, 60s};
+  const IntervalCell cell{32, 8, 8192ms, 64ms, Anomaly::kHeld, 120s};
   const IntervalResult plain = run_interval(cell, "plain", 1);
   const IntervalResult full = run_interval(cell, "paper", 1);
   MESSAGE("healthy called dead: plain ", all_of(plain), " of which at healthy ", plain.at_healthy,
