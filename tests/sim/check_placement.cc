@@ -39,14 +39,16 @@ class PlacementChecker final : public Checker {
       const Node& node = world.host(i).node();
       if (!node.synced()) continue;
       Known& known = known_[i];
+      const uint64_t before = known.records;
       known.settle(world.host(i));
+      // Now may be the moment between hearing and looking.
+      if (known.records != before) continue;
       seen[known.records].emplace(known.placement, i);
       ++holders[known.records];
     }
     std::set<uint64_t> unequal;
     for (const auto& [records, placements] : seen) {
       if (holders[records] < 2) continue;
-      // Once may be the moment between hearing and looking.
       expect(world, "equal views", placements.size() < 2 || !unequal_.contains(records), [&] {
         return "equal records, other placements: " + world.host(placements.begin()->second).name() +
                " and " + world.host(placements.rbegin()->second).name();
