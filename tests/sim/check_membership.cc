@@ -12,12 +12,22 @@
 namespace kith::sim {
 namespace {
 
-constexpr Duration kFindDead = std::chrono::seconds(15);
+/// From the last probe that was missed to dead, in the worst of health.
+constexpr Duration kSuspicion = std::chrono::seconds(10);
 constexpr Duration kFindDeadAtLast = std::chrono::seconds(90);
 constexpr Duration kFindLive = std::chrono::seconds(20);
 constexpr size_t kObserversAtATime = 64;
 constexpr Duration kTick = std::chrono::milliseconds(2);
 constexpr Duration kTell = std::chrono::milliseconds(500);
+
+/// Who missed the news finds out by its own probes, after at most 2n - 1 of them (SWIM,
+/// section 4.3), or hears of it when it compares notes with somebody.
+Duration find_dead(const World& world) {
+  const size_t members = world.size();
+  const Duration round =
+      SwimConfig::lan().interval(members) * static_cast<int64_t>(2 * members - 1);
+  return kSuspicion + std::min<Duration>(round, Node::kSyncInterval);
+}
 
 class MembershipChecker final : public Checker {
  public:
@@ -91,8 +101,8 @@ class MembershipChecker final : public Checker {
       const Held& held = views_[i].members[world.host(other).id()];
       const Duration believed = world.now() - std::max(since, held.present_since);
       const bool noticed = member == nullptr || !member->present();
-      const bool has_time =
-          absent <= kFindDead || (believed <= kFindDead && absent <= kFindDeadAtLast);
+      const Duration enough = find_dead(world);
+      const bool has_time = absent <= enough || (believed <= enough && absent <= kFindDeadAtLast);
       if (has_time && !noticed) return false;
       expect(world, "the gone", noticed, [&] {
         return host.name() + " does not notice that " + world.host(other).name() + " is gone";
