@@ -149,3 +149,8 @@ class Accusations:
                 if event["type"] == "node" and event["action"] in actions and event["at_ms"] / 1000 >= self.since:
                     found.append((host.name, event["action"], event["name"]))
         return found
+
+    def suspicions(self):
+        """[(seconds since 1970, who accuses, whom)]"""
+        return sorted({(event["at_ms"] / 1000, event["attributes"].get("by"), event["name"]) for host in self.hosts for event in host.recent_events()
+                       if event["type"] == "node" and event["action"] == "suspect" and event["at_ms"] / 1000 >= self.since})

@@ -13,15 +13,23 @@ from lab import wait_for
 def short_freezes_kill_nobody(lab, long):
     create(lab["h1"], "web", 10)
     wait_each_once(lab, "web", 10, 30)
+    frozen = []
     with Accusations(lab) as said:
         for _ in range(50 if long else 15):
             host = random.choice(list(lab))
             time.sleep(random.uniform(0.1, 1.5))
+            frozen.append((time.time(), host.name))
             host.agent.send_signal(signal.SIGSTOP)
             time.sleep(0.8)
             host.agent.send_signal(signal.SIGCONT)
         time.sleep(3)
         assert said.of("dead") == []
+        heard = said.suspicions()
+        # The frozen may be suspected; who wakes accuses nobody that was not frozen as well.
+        for at, by, whom in heard:
+            lately = {name for since, name in frozen if since <= at <= since + 3.8}
+            assert by not in lately or whom in lately, (at, by, whom, frozen)
+        assert any(by for _, by, _ in heard), "nobody was even suspected: nothing was tested"
     assert each_once(lab, "web", 10)
 
 
@@ -38,6 +46,7 @@ def a_starved_host_is_not_dead_and_accuses_nobody(lab, long):
                 loop.kill()
         time.sleep(3)
         assert said.of("dead") == []
+        assert not [one for one in said.suspicions() if one[1] == "h2"], said.suspicions()
     assert each_once(lab, "web", 6)
 
 
